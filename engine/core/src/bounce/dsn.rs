@@ -1,0 +1,1 @@
+//! Writes delivery status notifications (RFC 3464).

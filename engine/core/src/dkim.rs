@@ -1,0 +1,4 @@
+//! Signing (RFC 6376, RFC 8463).
+
+pub mod key;
+pub mod sign;

@@ -1,0 +1,7 @@
+//! The nouns of mail: addresses, envelopes, messages, outcomes and ids.
+
+pub mod address;
+pub mod envelope;
+pub mod id;
+pub mod message;
+pub mod outcome;

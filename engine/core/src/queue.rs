@@ -1,0 +1,3 @@
+//! When to send what to whom.
+
+pub mod scheduler;
