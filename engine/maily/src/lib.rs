@@ -1,1 +1,10 @@
-//! p
+//! The process: arguments, signals, the wall clock, and the wiring of the rooms.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod command;
+pub mod dev;
+pub mod exit;
+pub mod ops;
+pub mod sink;
+pub mod tls;

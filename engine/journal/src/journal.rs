@@ -1,0 +1,493 @@
+//! The door of the journal: open, append, read, drop.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use parking_lot::RwLock;
+use rustix::fs::FlockOperation;
+
+use crate::record::Draft;
+use crate::scan::Position;
+use crate::scan::ScanError;
+use crate::scan::read_record;
+use crate::segment::Folder;
+use crate::segment::HeaderState;
+use crate::segment::read_header;
+use crate::writer::Append;
+use crate::writer::Inbox;
+use crate::writer::Writer;
+
+pub use crate::writer::AppendError;
+pub use crate::writer::Disk;
+pub use crate::writer::Done;
+pub use crate::writer::RealDisk;
+
+/// Spare files kept for reuse: writing over blocks that were written before syncs twice as fast as
+/// growing a file, and they are what a full disk still leaves us.
+pub const SPARES_MAX: usize = 3;
+
+/// How a journal is kept.
+#[derive(Clone)]
+pub struct Options {
+    /// Octets of a segment.
+    pub segment_octets: u64,
+    /// How long an append that nobody waits for may wait for company.
+    pub patience: Duration,
+    /// How the disk is touched.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    /// Segments of 64 MiB, 20 ms of patience, the real disk.
+    fn default() -> Self {
+        Self {
+            segment_octets: 64 << 20,
+            patience: Duration::from_millis(20),
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// The journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("{0} is in use by another process: stop that one first")]
+    InUse(PathBuf),
+    /// A segment cannot be read.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The file system said no.
+    #[error("{path}: {error}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+/// What the writer has done.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Records written and synced.
+    pub appends: AtomicU64,
+    /// Groups synced.
+    pub syncs: AtomicU64,
+    /// Writes, syncs and segments that failed.
+    pub failures: AtomicU64,
+}
+
+pub(crate) struct Shared {
+    pub(crate) inbox: Inbox,
+    pub(crate) counters: Counters,
+    files: RwLock<HashMap<u64, Arc<File>>>,
+    active: AtomicU64,
+}
+
+impl Shared {
+    /// The writer goes on to this segment.
+    pub(crate) fn opened(&self, segment: u64, file: Arc<File>) {
+        self.files.write().insert(segment, file);
+        self.active.store(segment, Ordering::Release);
+    }
+}
+
+/// An open journal. Dropping it writes what waits and closes it.
+pub struct Journal {
+    folder: Folder,
+    shared: Arc<Shared>,
+    segment_octets: u64,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    _lock: File,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Opens the journal in this folder, which is made if missing, for this process alone.
+    ///
+    /// Appends go to a new segment; what is there is read with [`crate::scan::Scanner`].
+    pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let folder = Folder::new(path);
+        let wrap = |error| OpenError::Io { path: path.to_owned(), error };
+        folder.create().map_err(wrap)?;
+        let lock = lock(path)?;
+        let mut files = HashMap::new();
+        let segments = folder.segments().map_err(wrap)?;
+        for &segment in &segments {
+            let file = File::open(folder.segment_path(segment)).map_err(wrap)?;
+            if let HeaderState::Newer(format) = read_header(&file, segment).map_err(wrap)? {
+                return Err(ScanError::Newer { segment, format }.into());
+            }
+            files.insert(segment, Arc::new(file));
+        }
+        let last = segments.last().copied().unwrap_or(0);
+        reserve(&folder, options).map_err(wrap)?;
+        let shared = Arc::new(Shared {
+            inbox: Inbox::new(),
+            counters: Counters::default(),
+            files: RwLock::new(files),
+            active: AtomicU64::new(last + 1),
+        });
+        let writer = Writer {
+            folder: folder.clone(),
+            disk: Arc::clone(&options.disk),
+            shared: Arc::clone(&shared),
+            segment_octets: options.segment_octets,
+            patience: options.patience,
+            file: None,
+            segment: last,
+            offset: 0,
+            end: 0,
+        };
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        let writer = thread.spawn(move || writer.run()).map_err(wrap)?;
+        Ok(Self {
+            folder,
+            shared,
+            segment_octets: options.segment_octets,
+            writer: Mutex::new(Some(writer)),
+            _lock: lock,
+        })
+    }
+
+    /// Appends, and has `done` called in the writer's thread once the record is synced.
+    pub fn append(&self, draft: Draft, done: Done) {
+        self.push(Append { draft, urgent: true, done: Some(done) });
+    }
+
+    /// Appends with the next group, or a little later: for records that nobody waits for. They may
+    /// use the space that is held back.
+    pub fn append_soon(&self, draft: Draft, done: Option<Done>) {
+        self.push(Append { draft, urgent: false, done });
+    }
+
+    fn push(&self, append: Append) {
+        if let Err(append) = self.shared.inbox.push(append)
+            && let Some(done) = append.done
+        {
+            done(Err(AppendError::Closed));
+        }
+    }
+
+    /// Reads a whole record: its meta part and its body.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is damaged, `NotFound` if its segment is gone.
+    pub fn read(&self, position: Position, octets: u64) -> io::Result<(Bytes, Bytes)> {
+        let file = self.shared.files.read().get(&position.segment).cloned();
+        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        read_record(&file, position, octets)
+    }
+
+    /// The segment that is being written, or will be next.
+    pub fn active(&self) -> u64 {
+        self.shared.active.load(Ordering::Acquire)
+    }
+
+    /// All segments, rising.
+    pub fn segments(&self) -> Vec<u64> {
+        let mut segments: Vec<_> = self.shared.files.read().keys().copied().collect();
+        segments.sort_unstable();
+        segments
+    }
+
+    /// Forgets a segment for good. Its file becomes a spare or is removed; returns when the folder
+    /// is synced, so that no later segment can be gone while this one is back.
+    pub fn drop_segment(&self, segment: u64) -> io::Result<()> {
+        if segment >= self.active() {
+            return Err(io::Error::other("the segment is being written"));
+        }
+        let Some(file) = self.shared.files.write().remove(&segment) else { return Ok(()) };
+        let path = self.folder.segment_path(segment);
+        let whole = file.metadata()?.len() == self.segment_octets;
+        if whole && self.folder.spares()?.len() < SPARES_MAX {
+            std::fs::rename(path, self.folder.spare_path(segment))?;
+        } else {
+            std::fs::remove_file(path)?;
+        }
+        self.folder.sync()
+    }
+
+    /// Where the files are.
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What the writer has done.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.inbox.close();
+        let Some(writer) = self.writer.lock().take() else { return };
+        // The last handle may go inside a callback: a thread cannot wait for itself.
+        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
+            tracing::error!("the journal's writer died");
+        }
+    }
+}
+
+/// One spare is there from the start: what settling uses when the disk is full.
+fn reserve(folder: &Folder, options: &Options) -> io::Result<()> {
+    if !folder.spares()?.is_empty() {
+        return Ok(());
+    }
+    let made = options.disk.allocate(&folder.spare_path(0), options.segment_octets);
+    match made {
+        Ok(file) => file.sync_all(),
+        // On a disk that is already full we still start: settling may use what is there.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            tracing::warn!("the disk is full: no space could be held back");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let wrap = |error| OpenError::Io { path: path.to_owned(), error };
+    let options = File::options().create(true).truncate(false).write(true).clone();
+    let file = options.open(path.join("lock")).map_err(wrap)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
+        Err(error) => Err(wrap(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::scan::Next;
+    use crate::scan::Scanner;
+
+    fn options() -> Options {
+        Options { segment_octets: 4_096, ..Options::default() }
+    }
+
+    fn draft(text: &str) -> Draft {
+        let body = Bytes::from(text.repeat(20));
+        Draft::new(Bytes::from(text.to_owned()), body).unwrap()
+    }
+
+    fn append(journal: &Journal, text: &str) -> Result<Position, AppendError> {
+        let (tx, rx) = mpsc::channel();
+        journal.append(draft(text), Box::new(move |result| tx.send(result).unwrap()));
+        rx.recv().unwrap()
+    }
+
+    fn texts(path: &Path) -> (Vec<String>, usize) {
+        let folder = Folder::new(path);
+        let (mut texts, mut damaged) = (Vec::new(), 0);
+        for segment in folder.segments().unwrap() {
+            let mut scanner = Scanner::open(&folder, segment, true).unwrap();
+            loop {
+                match scanner.step().unwrap() {
+                    Next::Record(found) => {
+                        texts.push(String::from_utf8(found.meta.to_vec()).unwrap());
+                    }
+                    Next::Damage { .. } => damaged += 1,
+                    Next::End => break,
+                }
+            }
+        }
+        (texts, damaged)
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_in_order_across_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let wanted: Vec<_> = (0..100).map(|n| format!("record {n}")).collect();
+        let mut places = Vec::new();
+        for text in &wanted {
+            places.push((append(&journal, text).unwrap(), draft(text).octets()));
+        }
+        assert!(journal.segments().len() > 3);
+        let (meta, body) = journal.read(places[41].0, places[41].1).unwrap();
+        assert_eq!(meta, "record 41");
+        assert_eq!(body, "record 41".repeat(20));
+        drop(journal);
+        assert_eq!(texts(dir.path()), (wanted, 0));
+    }
+
+    #[test]
+    fn a_dropped_segment_is_reused_and_its_old_records_do_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        for n in 0..60 {
+            append(&journal, &format!("old {n}")).unwrap();
+        }
+        for segment in journal.segments() {
+            if segment < journal.active() {
+                journal.drop_segment(segment).unwrap();
+            }
+        }
+        for n in 0..30 {
+            append(&journal, &format!("new {n}")).unwrap();
+        }
+        drop(journal);
+        let (texts, damaged) = texts(dir.path());
+        let old = texts.iter().filter(|text| text.starts_with("old")).count();
+        assert!(old < 20, "only the segment that was being written keeps its records: {old}");
+        assert_eq!(texts.iter().filter(|text| text.starts_with("new")).count(), 30);
+        assert_eq!(damaged, 0);
+    }
+
+    #[test]
+    fn a_flipped_octet_costs_one_record_and_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let mut places = Vec::new();
+        for n in 0..10 {
+            places.push(append(&journal, &format!("record {n}")).unwrap());
+        }
+        drop(journal);
+        let path = Folder::new(dir.path()).segment_path(places[4].segment);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..draft("record 4").octets() as usize {
+            let mut damaged = whole.clone();
+            damaged[places[4].offset as usize + at] ^= 0x40;
+            std::fs::write(&path, damaged).unwrap();
+            let (texts, damage) = texts(dir.path());
+            assert_eq!((texts.len(), damage), (9, 1), "octet {at}");
+            assert!(!texts.contains(&"record 4".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let first = append(&journal, "first").unwrap();
+        let second = append(&journal, "second").unwrap();
+        drop(journal);
+        let path = Folder::new(dir.path()).segment_path(first.segment);
+        let whole = std::fs::read(&path).unwrap();
+        for length in second.offset..second.offset + draft("second").octets() {
+            let mut torn = whole.clone();
+            torn[length as usize..].fill(0);
+            std::fs::write(&path, torn).unwrap();
+            assert_eq!(texts(dir.path()), (vec!["first".to_owned()], 0), "{length} octets");
+        }
+    }
+
+    #[test]
+    fn a_record_larger_than_a_segment_gets_a_segment_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let large = "x".repeat(10_000);
+        append(&journal, &large).unwrap();
+        append(&journal, "small").unwrap();
+        drop(journal);
+        assert_eq!(texts(dir.path()).0, [large, "small".to_owned()]);
+    }
+
+    #[test]
+    fn two_processes_do_not_write_one_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Journal::open(dir.path(), &options()).unwrap();
+        assert!(matches!(Journal::open(dir.path(), &options()), Err(OpenError::InUse(_))));
+        drop(first);
+        Journal::open(dir.path(), &options()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let mut header = b"MAILYJNL".to_vec();
+        header.extend_from_slice(&2_u32.to_le_bytes());
+        header.extend_from_slice(&1_u64.to_le_bytes());
+        header.extend_from_slice(&crc32c::crc32c(&header).to_le_bytes());
+        std::fs::write(folder.segment_path(1), header).unwrap();
+        let error = Journal::open(dir.path(), &options()).unwrap_err().to_string();
+        assert!(error.contains("format 2") && error.contains("newer version"), "{error}");
+    }
+
+    struct Failing {
+        sync: AtomicBool,
+        full: AtomicBool,
+    }
+
+    impl Disk for Failing {
+        fn write(&self, file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+            RealDisk.write(file, slices, offset)
+        }
+
+        fn sync(&self, file: &File) -> io::Result<()> {
+            if self.sync.swap(false, Ordering::SeqCst) {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            RealDisk.sync(file)
+        }
+
+        fn allocate(&self, path: &Path, octets: u64) -> io::Result<File> {
+            if self.full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            RealDisk.allocate(path, octets)
+        }
+    }
+
+    fn failing() -> (Arc<Failing>, Options) {
+        let disk = Failing { sync: AtomicBool::new(false), full: AtomicBool::new(false) };
+        let disk = Arc::new(disk);
+        (Arc::clone(&disk), Options { disk, ..options() })
+    }
+
+    #[test]
+    fn a_failed_sync_acknowledges_nothing_and_closes_the_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, options) = failing();
+        let journal = Journal::open(dir.path(), &options).unwrap();
+        let before = append(&journal, "before").unwrap();
+        disk.sync.store(true, Ordering::SeqCst);
+        assert!(matches!(append(&journal, "lost"), Err(AppendError::Failed(_))));
+        let after = append(&journal, "after").unwrap();
+        assert!(after.segment > before.segment, "the segment of the failed sync is not used again");
+        assert_eq!(journal.counters().failures.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn on_a_full_disk_waiting_appends_fail_and_settling_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, options) = failing();
+        let journal = Journal::open(dir.path(), &options).unwrap();
+        append(&journal, "first").unwrap();
+        disk.full.store(true, Ordering::SeqCst);
+        let refused = (0..100).find_map(|n| append(&journal, &format!("more {n}")).err());
+        assert_eq!(refused, Some(AppendError::Full));
+        let (tx, rx) = mpsc::channel();
+        for n in 0..5 {
+            let tx = tx.clone();
+            let done: Done = Box::new(move |result| tx.send(result.is_ok()).unwrap());
+            journal.append_soon(draft(&format!("settled {n}")), Some(done));
+        }
+        drop(tx);
+        assert_eq!(rx.into_iter().filter(|ok| *ok).count(), 5);
+    }
+}

@@ -1,0 +1,160 @@
+//! Segment files: their names, their header, and the folder they live in.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FallocateFlags;
+
+/// The first octets of each segment.
+const MAGIC: [u8; 8] = *b"MAILYJNL";
+/// The format that this version writes. It reads no newer one.
+pub const FORMAT: u32 = 1;
+/// Octets before the first record.
+pub const SEGMENT_HEADER_OCTETS: u64 = 64;
+
+/// What a segment's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderState {
+    /// It belongs to this segment: records may follow.
+    Ready,
+    /// The file was taken into use but its header never reached the disk: nothing in it counts.
+    Empty,
+    /// A newer version of Maily wrote it.
+    Newer(u32),
+}
+
+/// The folder of one journal.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// This folder, which need not exist yet.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// Makes the folder and its `quarantine` if they are missing.
+    pub fn create(&self) -> io::Result<()> {
+        std::fs::create_dir_all(self.path.join("quarantine"))?;
+        self.sync()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The numbers of all segments, rising.
+    pub fn segments(&self) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".seg"));
+            if let Some(number) = number.and_then(|text| u64::from_str_radix(text, 16).ok()) {
+                found.push(number);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The spare files: allocated, no longer or not yet a segment.
+    pub fn spares(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "spare") {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The file of a segment.
+    pub fn segment_path(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}.seg"))
+    }
+
+    /// The file that a dropped segment becomes.
+    pub fn spare_path(&self, segment: u64) -> PathBuf {
+        self.path.join(format!("{segment:016x}.spare"))
+    }
+
+    /// Makes names durable: a file that was made, renamed or removed stays so after a power cut.
+    pub fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+
+    /// Keeps octets that could not be read, so that nothing is deleted unseen.
+    pub fn quarantine(&self, segment: u64, offset: u64, octets: &[u8]) -> io::Result<()> {
+        let name = format!("{segment:016x}-{offset:08x}.bad");
+        let path = self.path.join("quarantine").join(name);
+        if path.exists() {
+            return Ok(());
+        }
+        std::fs::write(&path, octets)?;
+        File::open(&path)?.sync_all()
+    }
+
+    /// Damaged pieces kept so far.
+    pub fn quarantined(&self) -> io::Result<u64> {
+        Ok(std::fs::read_dir(self.path.join("quarantine"))?.count() as u64)
+    }
+}
+
+/// Allocates a file of this size without writing it.
+pub fn allocate(path: &Path, octets: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, octets) {
+        Ok(()) => Ok(file),
+        // A file system without fallocate: the file grows as it is written.
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(file),
+        Err(error) => {
+            drop(file);
+            std::fs::remove_file(path)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Writes a segment's header and syncs it.
+pub fn write_header(file: &File, segment: u64) -> io::Result<()> {
+    let mut header = Vec::with_capacity(SEGMENT_HEADER_OCTETS as usize);
+    header.extend_from_slice(&MAGIC);
+    header.extend_from_slice(&FORMAT.to_le_bytes());
+    header.extend_from_slice(&segment.to_le_bytes());
+    let crc = crc32c::crc32c(&header);
+    header.extend_from_slice(&crc.to_le_bytes());
+    header.resize(SEGMENT_HEADER_OCTETS as usize, 0);
+    file.write_all_at(&header, 0)?;
+    file.sync_all()
+}
+
+/// Reads a segment's header.
+pub fn read_header(file: &File, segment: u64) -> io::Result<HeaderState> {
+    let mut header = [0; 24];
+    match file.read_exact_at(&mut header, 0) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Ok(HeaderState::Empty);
+        }
+        Err(error) => return Err(error),
+    }
+    let Some((head, crc)) = header.split_last_chunk::<4>() else { return Ok(HeaderState::Empty) };
+    let sound = head.starts_with(&MAGIC) && crc32c::crc32c(head) == u32::from_le_bytes(*crc);
+    let Some(fields) = head.get(8..).filter(|_| sound) else { return Ok(HeaderState::Empty) };
+    let Some((format, number)) = fields.split_first_chunk::<4>() else {
+        return Ok(HeaderState::Empty);
+    };
+    let format = u32::from_le_bytes(*format);
+    if format > FORMAT {
+        return Ok(HeaderState::Newer(format));
+    }
+    let own = number == segment.to_le_bytes();
+    Ok(if own { HeaderState::Ready } else { HeaderState::Empty })
+}

@@ -1,0 +1,212 @@
+//! A name server for a world that does not exist: answers MX, A and AAAA from a table (RFC 1035).
+//!
+//! Authoritative for everything: a name that is not in the table does not exist.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, MX, SOA};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tracing::debug;
+
+/// RFC 6891 6.2.5: what a resolver with EDNS takes by UDP without trouble.
+const UDP_OCTETS_MAX: usize = 1_232;
+/// How long an answer may be kept.
+const TTL_SECONDS: u32 = 300;
+
+/// The table: what names there are.
+#[derive(Clone, Debug, Default)]
+pub struct Zone {
+    exchanges: HashMap<String, Vec<(u16, String)>>,
+    addresses: HashMap<String, Vec<IpAddr>>,
+    broken: Vec<String>,
+}
+
+impl Zone {
+    /// Mail for `domain` goes to `host`. The host `.` makes it a null MX (RFC 7505).
+    pub fn mx(&mut self, domain: &str, preference: u16, host: &str) {
+        self.exchanges.entry(key(domain)).or_default().push((preference, key(host)));
+    }
+
+    /// `host` has this address.
+    pub fn address(&mut self, host: &str, address: IpAddr) {
+        self.addresses.entry(key(host)).or_default().push(address);
+    }
+
+    /// Every question about `name` is answered with SERVFAIL.
+    pub fn servfail(&mut self, name: &str) {
+        self.broken.push(key(name));
+    }
+
+    fn answer(&self, query: &Query) -> (ResponseCode, Vec<RData>) {
+        let name = key(&query.name().to_ascii());
+        if self.broken.contains(&name) {
+            return (ResponseCode::ServFail, Vec::new());
+        }
+        let exchanges = self.exchanges.get(&name);
+        let addresses = self.addresses.get(&name);
+        if exchanges.is_none() && addresses.is_none() {
+            return (ResponseCode::NXDomain, Vec::new());
+        }
+        let addresses = addresses.into_iter().flatten();
+        let data = match query.query_type() {
+            RecordType::MX => exchanges.into_iter().flatten().filter_map(exchange).collect(),
+            RecordType::A => addresses.filter_map(v4).collect(),
+            RecordType::AAAA => addresses.filter_map(v6).collect(),
+            _ => Vec::new(),
+        };
+        (ResponseCode::NoError, data)
+    }
+
+    fn respond(&self, octets: &[u8]) -> Option<Message> {
+        let request = Message::from_vec(octets).ok()?;
+        let query = request.queries.first()?.clone();
+        let mut response = Message::new(request.metadata.id, MessageType::Response, OpCode::Query);
+        let (code, data) = self.answer(&query);
+        response.metadata.authoritative = true;
+        response.metadata.recursion_desired = request.metadata.recursion_desired;
+        response.metadata.recursion_available = true;
+        response.metadata.response_code = code;
+        if data.is_empty() {
+            response.add_authority(soa());
+        }
+        for data in data {
+            response.add_answer(Record::from_rdata(query.name().clone(), TTL_SECONDS, data));
+        }
+        response.add_query(query);
+        Some(response)
+    }
+}
+
+/// Names are compared in lower case, without the final dot; the root stays a dot.
+fn key(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    match lower.strip_suffix('.') {
+        Some("") | None => lower,
+        Some(rest) => rest.to_owned(),
+    }
+}
+
+fn exchange((preference, host): &(u16, String)) -> Option<RData> {
+    let host = if host == "." { Name::root() } else { fully_qualified(host)? };
+    Some(RData::MX(MX::new(*preference, host)))
+}
+
+fn fully_qualified(name: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(name).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
+
+fn v4(address: &IpAddr) -> Option<RData> {
+    match address {
+        IpAddr::V4(v4) => Some(RData::A(A(*v4))),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn v6(address: &IpAddr) -> Option<RData> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some(RData::AAAA(AAAA(*v6))),
+    }
+}
+
+/// RFC 2308: without it a resolver does not keep the answer that there is nothing.
+fn soa() -> Record {
+    let soa = SOA::new(Name::root(), Name::root(), 1, 3_600, 600, 86_400, 30);
+    Record::from_rdata(Name::root(), 30, RData::SOA(soa))
+}
+
+/// Binds UDP and TCP on one port of 127.0.0.1; returns it, and a future that serves until dropped.
+pub async fn bind(zone: Zone) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = udp.local_addr()?;
+    let tcp = TcpListener::bind(address).await?;
+    let zone = Arc::new(zone);
+    Ok((address, async move {
+        tokio::join!(serve_udp(udp, Arc::clone(&zone)), serve_tcp(tcp, zone));
+    }))
+}
+
+async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
+    let mut buffer = vec![0; 4_096];
+    loop {
+        let Ok((octets, peer)) = socket.recv_from(&mut buffer).await else { continue };
+        let Some(response) = zone.respond(buffer.get(..octets).unwrap_or_default()) else {
+            continue;
+        };
+        let Ok(mut wire) = response.to_vec() else { continue };
+        if wire.len() > UDP_OCTETS_MAX {
+            let Ok(truncated) = response.truncate().to_vec() else { continue };
+            wire = truncated;
+        }
+        if let Err(error) = socket.send_to(&wire, peer).await {
+            debug!(%error, "dns answer");
+        }
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let zone = Arc::clone(&zone);
+        tokio::spawn(async move {
+            if let Err(error) = serve_stream(stream, &zone).await {
+                debug!(%error, "dns over tcp");
+            }
+        });
+    }
+}
+
+async fn serve_stream(mut stream: TcpStream, zone: &Zone) -> std::io::Result<()> {
+    loop {
+        let mut buffer = vec![0; usize::from(stream.read_u16().await?)];
+        stream.read_exact(&mut buffer).await?;
+        let Some(wire) = zone.respond(&buffer).and_then(|response| response.to_vec().ok()) else {
+            return Ok(());
+        };
+        let octets = u16::try_from(wire.len()).map_err(std::io::Error::other)?;
+        stream.write_u16(octets).await?;
+        stream.write_all(&wire).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(zone: &Zone, name: &str, kind: RecordType) -> Message {
+        let mut request = Message::query();
+        request.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+        zone.respond(&request.to_vec().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn names_in_the_table_are_answered_and_others_do_not_exist() {
+        let mut zone = Zone::default();
+        zone.mx("example.net", 10, "mx.example.net");
+        zone.address("mx.example.net", IpAddr::V4(Ipv4Addr::new(127, 10, 0, 1)));
+        zone.mx("nothing.example", 0, ".");
+        zone.servfail("broken.example");
+        assert_eq!(ask(&zone, "Example.NET.", RecordType::MX).answers.len(), 1);
+        assert_eq!(ask(&zone, "mx.example.net.", RecordType::A).answers.len(), 1);
+        let none = ask(&zone, "example.net.", RecordType::A);
+        assert_eq!((none.answers.len(), none.authorities.len()), (0, 1));
+        let code = |name| ask(&zone, name, RecordType::MX).metadata.response_code;
+        assert_eq!(code("other.example."), ResponseCode::NXDomain);
+        assert_eq!(code("broken.example."), ResponseCode::ServFail);
+        let null = ask(&zone, "nothing.example.", RecordType::MX);
+        assert!(matches!(&null.answers[0].data, RData::MX(mx) if mx.exchange.is_root()));
+    }
+
+    #[test]
+    fn what_is_no_question_gets_no_answer() {
+        assert!(Zone::default().respond(b"").is_none());
+        assert!(Zone::default().respond(&[0; 12]).is_none());
+    }
+}
