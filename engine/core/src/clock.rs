@@ -136,9 +136,8 @@ impl Utc {
     /// The date-time of RFC 5322 3.3, always `+0000`: `Mon, 23 Nov 2026 00:06:18 +0000`.
     pub fn to_rfc5322(self) -> String {
         const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let weekday = DAYS.get(usize::from(self.weekday)).copied().unwrap_or("Sun");
         let month = MONTHS.get(usize::from(self.month) - 1).copied().unwrap_or("Jan");
         format!(

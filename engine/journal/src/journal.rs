@@ -36,6 +36,11 @@ pub use crate::writer::RealDisk;
 /// growing a file, and they are what a full disk still leaves us.
 pub const SPARES_MAX: usize = 3;
 
+/// A journal that is in use is tried this often before we give up.
+const LOCK_TRIES: u32 = 100;
+/// The pause between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// How a journal is kept.
 #[derive(Clone)]
 pub struct Options {
@@ -267,11 +272,15 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let wrap = |error| OpenError::Io { path: path.to_owned(), error };
     let options = File::options().create(true).truncate(false).write(true).clone();
     let file = options.open(path.join("lock")).map_err(wrap)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(path.to_owned())),
-        Err(error) => Err(wrap(error.into())),
+    for _ in 0..LOCK_TRIES {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // The one before us may be on its way out: a restart, a handle in another thread.
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+            Err(error) => return Err(wrap(error.into())),
+        }
     }
+    Err(OpenError::InUse(path.to_owned()))
 }
 
 #[cfg(test)]

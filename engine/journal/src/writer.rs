@@ -201,7 +201,8 @@ impl Writer {
     }
 
     fn write(&mut self, file: &File, group: &[Append]) -> io::Result<()> {
-        let headers: Vec<_> = group.iter().map(|append| append.draft.header(self.segment)).collect();
+        let headers: Vec<_> =
+            group.iter().map(|append| append.draft.header(self.segment)).collect();
         let mut slices = Vec::with_capacity(group.len() * 3);
         for (append, header) in group.iter().zip(&headers) {
             let (meta, body) = append.draft.parts();

@@ -15,3 +15,12 @@ pub enum Body {
         variables: Bytes,
     },
 }
+
+impl Body {
+    /// The octets that go into a record's body part.
+    pub const fn octets(&self) -> &Bytes {
+        match self {
+            Self::Stored(octets) | Self::Template { variables: octets, .. } => octets,
+        }
+    }
+}

@@ -1,6 +1,10 @@
 //! Accepted mail on disk. Door: [`spool::Spool`].
 #![forbid(unsafe_code)]
 
-
 pub mod body;
+mod entry;
+mod index;
+mod janitor;
+pub mod listing;
 pub mod spool;
+pub mod submission;

@@ -293,12 +293,32 @@ mod tests {
     #[test]
     fn what_could_inject_or_confuse_is_refused() {
         for text in [
-            "ann", "@example.net", "ann@", "a..b@example.net", ".a@example.net", "a.@example.net",
-            "a b@example.net", "a>b@example.net", "a\r\n@example.net", "a\0@example.net",
-            "\"a\r\"@example.net", "\"a@example.net", "\"a\"b\"@example.net", "\"\\\"@example.net",
-            "\"@example.net", "ann@exa mple.net", "ann@-example.net", "ann@example-.net",
-            "ann@example..net", "ann@example.net.", "ann@[192.0.2]", "ann@[tag:x]", "ann@ex_a.net",
-            "ann@example.net\n", "ann\u{85}@example.net", "a\u{2028}@example.net",
+            "ann",
+            "@example.net",
+            "ann@",
+            "a..b@example.net",
+            ".a@example.net",
+            "a.@example.net",
+            "a b@example.net",
+            "a>b@example.net",
+            "a\r\n@example.net",
+            "a\0@example.net",
+            "\"a\r\"@example.net",
+            "\"a@example.net",
+            "\"a\"b\"@example.net",
+            "\"\\\"@example.net",
+            "\"@example.net",
+            "ann@exa mple.net",
+            "ann@-example.net",
+            "ann@example-.net",
+            "ann@example..net",
+            "ann@example.net.",
+            "ann@[192.0.2]",
+            "ann@[tag:x]",
+            "ann@ex_a.net",
+            "ann@example.net\n",
+            "ann\u{85}@example.net",
+            "a\u{2028}@example.net",
         ] {
             assert!(Mailbox::parse(text).is_err(), "{text:?} was taken");
         }

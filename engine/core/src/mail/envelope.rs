@@ -123,18 +123,12 @@ pub struct Recipient {
 impl Recipient {
     /// A recipient without DSN parameters.
     pub const fn plain(mailbox: Mailbox) -> Self {
-        Self {
-            forward_path: ForwardPath(mailbox),
-            notify: Notify::Unspecified,
-            original: None,
-        }
+        Self { forward_path: ForwardPath(mailbox), notify: Notify::Unspecified, original: None }
     }
 }
 
 /// Which of a message's recipients: its place in [`Envelope::recipients`], for the message's life.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RecipientIndex(pub u32);
 
 /// Reverse-path and forward-paths of one transaction.

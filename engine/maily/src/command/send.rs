@@ -136,7 +136,8 @@ async fn deliver(arguments: &Arguments, message: Message<'static>) -> Result<Str
         .timeout(Duration::from_secs(arguments.timeout));
     let builder = match &arguments.user {
         Some(user) => {
-            let password = std::env::var("MAILY_PASSWORD").map_err(|_| Error::MissingCredentials)?;
+            let password =
+                std::env::var("MAILY_PASSWORD").map_err(|_| Error::MissingCredentials)?;
             builder.credentials((user.clone(), password))
         }
         None => builder,

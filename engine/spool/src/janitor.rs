@@ -1,0 +1,81 @@
+//! Gives back space: drops segments in which nothing lives, oldest first, and moves the remainder of
+//! the oldest when the spool is mostly air.
+//!
+//! Marks and settlements always speak of messages in their own or an older segment. Because segments
+//! go strictly oldest first, none of them can go while a message that it settles could come back.
+
+use std::sync::Arc;
+
+use maily_journal::scan::Next;
+use maily_journal::scan::Scanner;
+
+use crate::entry;
+use crate::entry::Entry;
+use crate::spool::Inner;
+
+/// Fewer segments are left alone.
+const SEGMENTS_KEPT: usize = 4;
+/// The remainder of the oldest segment is moved when less than one part in this many lives.
+const LIVE_PART_MIN: u64 = 2;
+
+/// One round; true if it changed something and another may be worth while.
+pub(crate) fn round(inner: &Arc<Inner>) -> bool {
+    let segments = inner.journal().segments();
+    let active = inner.journal().active();
+    let Some(&oldest) = segments.first().filter(|oldest| **oldest < active) else { return false };
+    let (used, live) = {
+        let index = inner.index();
+        (index.used(oldest), index.live_octets())
+    };
+    if used.messages == 0 {
+        return drop_segment(inner, oldest);
+    }
+    let total = segments.len() as u64 * inner.segment_octets();
+    if segments.len() <= SEGMENTS_KEPT || live * LIVE_PART_MIN >= total {
+        return false;
+    }
+    match move_remainder(inner, oldest) {
+        Ok(moved) => moved > 0,
+        Err(error) => {
+            tracing::error!(%error, segment = oldest, "the oldest segment could not be moved");
+            false
+        }
+    }
+}
+
+fn drop_segment(inner: &Arc<Inner>, segment: u64) -> bool {
+    match inner.journal().drop_segment(segment) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%error, segment, "a segment could not be dropped");
+            false
+        }
+    }
+}
+
+/// Writes each message that lives in this segment again at the head of the journal, with all that
+/// has become of it, and waits until that is durable.
+fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<u64, String> {
+    let scanner = Scanner::open(inner.journal().folder(), segment, false);
+    let mut scanner = scanner.map_err(|error| error.to_string())?;
+    let mut moved = 0;
+    loop {
+        let found = match scanner.step().map_err(|error| error.to_string())? {
+            Next::Record(found) => found,
+            Next::Damage { .. } => continue,
+            Next::End => break,
+        };
+        let Ok(Entry::Accept(accept) | Entry::Moved { accept, .. }) = entry::decode(&found.meta)
+        else {
+            continue;
+        };
+        let lives =
+            inner.index().get(accept.id).is_some_and(|slot| slot.position == found.position);
+        if lives {
+            inner.move_message(accept, found.position, found.octets)?;
+            moved += 1;
+        }
+    }
+    inner.flush_blocking();
+    Ok(moved)
+}
