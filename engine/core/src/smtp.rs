@@ -2,7 +2,10 @@
 
 pub mod client;
 pub mod command;
-pub mod data;
-pub mod extension;
+pub mod content;
+pub mod parameters;
 pub mod reply;
+pub mod reply_parser;
 pub mod server;
+pub mod text;
+pub mod xtext;

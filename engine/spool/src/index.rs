@@ -27,6 +27,7 @@ pub(crate) struct Slot {
     /// A bit for each settled recipient; none while nobody is.
     settled: Option<Box<[u64]>>,
     /// What attempts left to do; empty before the first.
+    #[expect(clippy::box_collection, reason = "most messages have none, and 16 octets count here")]
     marks: Option<Box<Vec<MarkEntry>>>,
 }
 

@@ -1,0 +1,108 @@
+//! The parameters of MAIL and RCPT (RFC 5321 4.1.1.11): SIZE, BODY, SMTPUTF8 and those of DSN.
+
+use crate::mail::envelope::BodyType;
+use crate::mail::envelope::Notify;
+use crate::mail::envelope::OriginalRecipient;
+use crate::mail::envelope::Ret;
+use crate::mail::outcome::EnhancedStatus;
+use crate::smtp::command::Mail;
+use crate::smtp::command::Rcpt;
+use crate::smtp::command::number;
+use crate::smtp::reply::Reply;
+use crate::smtp::xtext;
+
+/// RFC 3461 4.4: an envelope id has at most 100 characters.
+pub const ENVELOPE_ID_OCTETS_MAX: usize = 100;
+/// RFC 3461 4.2: an ORCPT parameter has at most 500 characters.
+pub const ORCPT_OCTETS_MAX: usize = 500;
+
+fn wrong(keyword: &str) -> Reply {
+    let text = format!("the value of {keyword} is not valid");
+    Reply::new(501, EnhancedStatus::new(5, 5, 4), &text)
+}
+
+fn unknown(keyword: &str) -> Reply {
+    let text = format!("parameter {keyword} not recognized");
+    Reply::new(555, EnhancedStatus::new(5, 5, 4), &text)
+}
+
+/// Keyword in upper case and value of each parameter; a keyword given twice is an error.
+fn pairs(given: &str) -> Result<Vec<(String, &str)>, Reply> {
+    let mut pairs: Vec<(String, &str)> = Vec::new();
+    for word in given.split_ascii_whitespace() {
+        let (keyword, value) = word.split_once('=').unwrap_or((word, ""));
+        let keyword = keyword.to_ascii_uppercase();
+        if pairs.iter().any(|(known, _)| *known == keyword) {
+            return Err(wrong(&keyword));
+        }
+        pairs.push((keyword, value));
+    }
+    Ok(pairs)
+}
+
+/// Reads the parameters of MAIL.
+pub(crate) fn apply_to_mail(mail: &mut Mail, given: &str) -> Result<(), Reply> {
+    for (keyword, value) in pairs(given)? {
+        match keyword.as_str() {
+            "SIZE" => mail.size = Some(number(value).ok_or_else(|| wrong(&keyword))?),
+            "BODY" if value.eq_ignore_ascii_case("7BIT") => mail.body_type = BodyType::SevenBit,
+            "BODY" if value.eq_ignore_ascii_case("8BITMIME") => {
+                mail.body_type = BodyType::EightBitMime;
+            }
+            "SMTPUTF8" if value.is_empty() => mail.smtputf8 = true,
+            "RET" if value.eq_ignore_ascii_case("FULL") => mail.ret = Some(Ret::Full),
+            "RET" if value.eq_ignore_ascii_case("HDRS") => mail.ret = Some(Ret::Headers),
+            "ENVID" if !value.is_empty() && value.len() <= ENVELOPE_ID_OCTETS_MAX => {
+                let decoded = xtext::decode(value).ok_or_else(|| wrong(&keyword))?;
+                mail.envelope_id = Some(decoded.into());
+            }
+            // RFC 4954 5: whom the client says it speaks for; we do not pass it on.
+            "AUTH" if !value.is_empty() => {}
+            "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "AUTH" => return Err(wrong(&keyword)),
+            _ => return Err(unknown(&keyword)),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the parameters of RCPT.
+pub(crate) fn apply_to_rcpt(rcpt: &mut Rcpt, given: &str) -> Result<(), Reply> {
+    for (keyword, value) in pairs(given)? {
+        match keyword.as_str() {
+            "NOTIFY" => rcpt.notify = notify(value).ok_or_else(|| wrong(&keyword))?,
+            "ORCPT" if value.len() <= ORCPT_OCTETS_MAX => {
+                rcpt.original = Some(original(value).ok_or_else(|| wrong(&keyword))?);
+            }
+            "ORCPT" => return Err(wrong(&keyword)),
+            _ => return Err(unknown(&keyword)),
+        }
+    }
+    Ok(())
+}
+
+/// RFC 3461 4.1: NEVER stands alone.
+fn notify(value: &str) -> Option<Notify> {
+    if value.eq_ignore_ascii_case("NEVER") {
+        return Some(Notify::Never);
+    }
+    let (mut success, mut failure, mut delay) = (false, false, false);
+    for word in value.split(',') {
+        match word.to_ascii_uppercase().as_str() {
+            "SUCCESS" => success = true,
+            "FAILURE" => failure = true,
+            "DELAY" => delay = true,
+            _ => return None,
+        }
+    }
+    Some(Notify::On { success, failure, delay })
+}
+
+fn original(value: &str) -> Option<OriginalRecipient> {
+    let (address_type, address) = value.split_once(';')?;
+    let atom = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    if address_type.is_empty() || !address_type.bytes().all(atom) {
+        return None;
+    }
+    let address = xtext::decode(address).filter(|address| !address.is_empty())?;
+    Some(OriginalRecipient { address_type: address_type.into(), address: address.into() })
+}

@@ -1,0 +1,59 @@
+//! What a server session is told: its name, what it offers, and its limits.
+
+use crate::mail::address::Mailbox;
+
+/// RFC 5321 4.5.3.1.4 has 512 octets for a command line with its CRLF; the extensions we offer add
+/// to it: ORCPT alone 500 (RFC 3461 5.2), the rest under 200. Longer lines are answered with 500.
+pub const COMMAND_LINE_OCTETS_MAX: usize = 1_536;
+/// RFC 4954 4: a line of an AUTH exchange may have 12,288 octets, and its CRLF.
+pub const AUTH_LINE_OCTETS_MAX: usize = 12_290;
+/// A client that makes more mistakes in a session is sent away.
+pub const ERRORS_MAX: u32 = 100;
+
+/// What all sessions of a listener share.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The name in greeting and EHLO.
+    pub hostname: Box<str>,
+    /// Who gets mail for `<Postmaster>`.
+    pub postmaster: Option<Mailbox>,
+    /// Whether STARTTLS is offered.
+    pub starttls: bool,
+    /// Whether there is anybody who could authenticate.
+    pub auth: bool,
+    /// Octets of a message (RFC 1870).
+    pub message_octets_max: u64,
+    /// Recipients of a message; at least 100 (RFC 5321 4.5.3.1.8).
+    pub recipients_max: usize,
+    /// Messages of a session.
+    pub transactions_max: u32,
+    /// Failed logins of a session.
+    pub logins_failed_max: u32,
+}
+
+impl Default for ServerConfig {
+    /// 50 MiB, 1,000 recipients, 10,000 messages, 5 failed logins.
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".into(),
+            postmaster: None,
+            starttls: false,
+            auth: false,
+            message_octets_max: 50 << 20,
+            recipients_max: 1_000,
+            transactions_max: 10_000,
+            logins_failed_max: 5,
+        }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// TLS is there from the start.
+    pub tls: bool,
+    /// It is on this machine: AUTH may go in clear.
+    pub local: bool,
+    /// Its network may relay without authentication.
+    pub may_relay: bool,
+}
