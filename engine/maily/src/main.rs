@@ -1,1 +1,60 @@
-fn main() {}
+//! The `maily` command.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use maily::clock::WallClock;
+use maily::command::send;
+use maily::command::sink;
+use maily::exit::Exit;
+use maily::exit::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A mail transfer engine: takes mail, keeps it safe, delivers it.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(send::Arguments),
+    Sink(sink::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            // A closed terminal cannot be told anything.
+            let _closed = error.print();
+            // sysexits.h: 64 is a usage error.
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(64) };
+        }
+    };
+    match run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("maily: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.command {
+        Command::Send(arguments) => runtime.block_on(send::run(arguments)),
+        Command::Sink(arguments) => {
+            runtime.block_on(sink::run(arguments, Arc::new(WallClock::start())))
+        }
+    }
+}

@@ -530,7 +530,7 @@ impl Server {
         let flaw = scanner.flaw();
         let message = scanner.unstuff(text);
         let large = message.len() as u64 > self.config.message_octets_max;
-        match flaw.or(large.then_some(Flaw::TooLarge)) {
+        match flaw.or_else(|| large.then_some(Flaw::TooLarge)) {
             None => self.offer(message),
             Some(flaw) => self.refuse(flaw),
         }

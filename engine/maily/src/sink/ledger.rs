@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 
 use maily_core::clock::Timestamp;
 
+/// How often each (Message-ID, recipient) came.
+pub type Taken = HashMap<(Box<str>, Box<str>), u32>;
+
 /// Counts and names of what sinks took. Shared by all sinks of one run.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -28,7 +31,7 @@ pub struct Ledger {
     pub signed: AtomicU64,
     /// Octets of messages.
     pub octets: AtomicU64,
-    taken: Mutex<HashMap<(Box<str>, Box<str>), u32>>,
+    taken: Mutex<Taken>,
     refused: Mutex<HashSet<Box<str>>>,
     first_seen: Mutex<HashMap<Box<str>, Timestamp>>,
 }
@@ -48,7 +51,7 @@ impl Ledger {
     }
 
     /// How often each (Message-ID, recipient) came.
-    pub fn taken(&self) -> HashMap<(Box<str>, Box<str>), u32> {
+    pub fn taken(&self) -> Taken {
         self.taken.lock().clone()
     }
 

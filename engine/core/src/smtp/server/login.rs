@@ -10,8 +10,8 @@ use crate::smtp::reply::Reply;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     Plain,
-    LoginUser,
-    LoginPassword(Box<str>),
+    User,
+    Password(Box<str>),
 }
 
 /// What follows.
@@ -26,7 +26,7 @@ pub(crate) enum Step {
 pub(crate) fn begin(mechanism: &str, initial: Option<&str>) -> Step {
     let (prompt, login) = match mechanism {
         "PLAIN" => ("", Login::Plain),
-        "LOGIN" => ("VXNlcm5hbWU6", Login::LoginUser),
+        "LOGIN" => ("VXNlcm5hbWU6", Login::User),
         _ => {
             let text = "mechanism not offered";
             return Step::Wrong(Reply::new(504, EnhancedStatus::new(5, 5, 4), text));
@@ -65,8 +65,8 @@ impl Login {
                     _ => Step::Wrong(wrong("PLAIN is id NUL name NUL password")),
                 }
             }
-            Self::LoginUser => Step::Ask("UGFzc3dvcmQ6", Self::LoginPassword(text.into())),
-            Self::LoginPassword(user) => Step::Prove { user, password: text.into() },
+            Self::User => Step::Ask("UGFzc3dvcmQ6", Self::Password(text.into())),
+            Self::Password(user) => Step::Prove { user, password: text.into() },
         }
     }
 }
