@@ -1,1 +1,8 @@
-//! placeholder
+//! Incoming SMTP sockets, and the one front door through which all mail comes in.
+//! Doors: [`accept::FrontDoor`] and [`listener::Listener`].
+#![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod auth;
+pub mod listener;
+pub mod session;
