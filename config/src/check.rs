@@ -1,0 +1,199 @@
+//! What must hold between the values of a configuration. Reads nothing but the configuration.
+
+use std::collections::BTreeSet;
+
+use crate::config::Config;
+use crate::config::receiving::ListenerTls;
+
+/// Something that does not hold, and the keys to point at: the first that is set.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) keys: Vec<String>,
+    pub(crate) text: String,
+}
+
+/// All that does not hold.
+pub(crate) fn check(config: &Config) -> Vec<Fault> {
+    let mut faults = Faults(Vec::new());
+    listeners(config, &mut faults);
+    relaying(config, &mut faults);
+    users(config, &mut faults);
+    bounds(config, &mut faults);
+    retry(config, &mut faults);
+    sources_and_routes(config, &mut faults);
+    signing(config, &mut faults);
+    faults.0
+}
+
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(&mut self, keys: &[&str], text: impl Into<String>) {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.0.push(Fault { keys, text: text.into() });
+    }
+
+    /// Two entries of a list must not have the same name.
+    fn unique(&mut self, list: &str, key: &str, names: impl Iterator<Item = String>) {
+        let mut seen = BTreeSet::new();
+        for (index, name) in names.enumerate() {
+            if name.is_empty() {
+                self.add(&[&format!("{list}.{index}.{key}")], format!("{list}: {key} is empty"));
+            } else if !seen.insert(name.clone()) {
+                let text = format!("there are two [[{list}]] with the {key} `{name}`");
+                self.add(&[&format!("{list}.{index}.{key}")], text);
+            }
+        }
+    }
+}
+
+fn listeners(config: &Config, faults: &mut Faults) {
+    if config.listener.is_empty() {
+        faults.add(&["listener"], "there must be at least one [[listener]]");
+    }
+    let addresses = config.listener.iter().map(|listener| listener.address.to_string());
+    faults.unique("listener", "address", addresses);
+    match (&config.tls.certificate, &config.tls.key) {
+        (Some(_), None) => faults.add(&["tls.certificate"], "tls.certificate needs tls.key too"),
+        (None, Some(_)) => faults.add(&["tls.key"], "tls.key needs tls.certificate too"),
+        (Some(_), Some(_)) => {}
+        (None, None) => {
+            for (index, listener) in config.listener.iter().enumerate() {
+                if listener.tls != ListenerTls::None {
+                    let key = format!("listener.{index}.tls");
+                    let text = "a listener with TLS needs tls.certificate and tls.key";
+                    faults.add(&[&key], text);
+                }
+            }
+        }
+    }
+}
+
+fn relaying(config: &Config, faults: &mut Faults) {
+    for network in config.smtp.relay_networks.iter().filter(|network| network.prefix_len() == 0) {
+        let text = format!(
+            "smtp.relay_networks must not hold {network}: anyone could send mail to anyone \
+             through this daemon (an open relay)"
+        );
+        faults.add(&["smtp.relay_networks"], text);
+    }
+}
+
+fn users(config: &Config, faults: &mut Faults) {
+    faults.unique("user", "name", config.user.iter().map(|user| user.name.clone()));
+    for (index, user) in config.user.iter().enumerate() {
+        let name = format!("user.{index}.name");
+        match (&user.password_hash, &user.password) {
+            (None, None) => {
+                let text = format!("user `{}` needs password_hash or password", user.name);
+                faults.add(&[&name], text);
+            }
+            (Some(_), Some(_)) => {
+                let text = format!("user `{}` has both password_hash and password", user.name);
+                faults.add(&[&name], text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Limits of 0 would stop all mail without a word.
+fn bounds(config: &Config, faults: &mut Faults) {
+    let smtp = &config.smtp;
+    let bounds = [
+        ("spool.segment_size", config.spool.segment_size),
+        ("spool.waiting_max", config.spool.waiting_max),
+        ("events.segment_size", config.events.segment_size),
+        ("smtp.message_size", smtp.message_size),
+        ("smtp.recipients_max", smtp.recipients_max.into()),
+        ("smtp.transactions_max", smtp.transactions_max.into()),
+        ("smtp.sessions_max", smtp.sessions_max.into()),
+        ("smtp.sessions_per_address_max", smtp.sessions_per_address_max.into()),
+        ("smtp.auth_failures_max", smtp.auth_failures_max.into()),
+        ("egress.depth", config.egress.depth.into()),
+        ("egress.port", config.egress.port.into()),
+        ("limits.connections_max", config.limits.connections_max.into()),
+        ("limits.connections_initial", config.limits.connections_initial.into()),
+    ];
+    for (key, _) in bounds.iter().filter(|(_, bound)| *bound == 0) {
+        faults.add(&[key], format!("{key} must not be 0"));
+    }
+    let times = [
+        ("smtp.idle_timeout", smtp.idle_timeout),
+        ("smtp.data_timeout", smtp.data_timeout),
+        ("dns.timeout", config.dns.timeout),
+        ("egress.connect_timeout", config.egress.connect_timeout),
+        ("egress.reply_timeout", config.egress.reply_timeout),
+        ("retry.delay_min", config.retry.delay_min),
+    ];
+    for (key, _) in times.iter().filter(|(_, time)| time.is_zero()) {
+        faults.add(&[key], format!("{key} must not be 0"));
+    }
+    if config.limits.connections_initial > config.limits.connections_max {
+        faults.add(
+            &["limits.connections_initial", "limits.connections_max"],
+            "limits.connections_initial must not be above limits.connections_max",
+        );
+    }
+    for (index, site) in config.site.iter().enumerate() {
+        if site.connections_max == Some(0) {
+            let key = format!("site.{index}.connections_max");
+            faults.add(&[&key], "site: connections_max must not be 0");
+        }
+    }
+}
+
+fn retry(config: &Config, faults: &mut Faults) {
+    let retry = &config.retry;
+    if retry.delay_min > retry.delay_max {
+        faults.add(
+            &["retry.delay_min", "retry.delay_max"],
+            "retry.delay_min must not be above retry.delay_max",
+        );
+    }
+    if retry.delay_max >= retry.expire_after {
+        faults.add(
+            &["retry.delay_max", "retry.expire_after"],
+            "retry.delay_max must be below retry.expire_after",
+        );
+    }
+    if !(1.0..=1_000.0).contains(&retry.factor) {
+        faults.add(&["retry.factor"], "retry.factor must be from 1 to 1000");
+    }
+    if !(0.0..=1.0).contains(&retry.jitter) {
+        faults.add(&["retry.jitter"], "retry.jitter must be from 0 to 1");
+    }
+}
+
+fn sources_and_routes(config: &Config, faults: &mut Faults) {
+    faults.unique("source", "name", config.source.iter().map(|source| source.name.clone()));
+    faults.unique("site", "match", config.site.iter().map(|site| site.r#match.clone()));
+    let domains = config.route.iter().map(|route| route.domain.to_string());
+    faults.unique("route", "domain", domains);
+    for (index, route) in config.route.iter().enumerate() {
+        if route.host.is_empty() {
+            faults.add(&[&format!("route.{index}.host")], "a [[route]] needs a host");
+        }
+        if route.port == Some(0) {
+            faults.add(&[&format!("route.{index}.port")], "a route's port must not be 0");
+        }
+        if route.user.is_some() != route.password.is_some() {
+            let user = format!("route.{index}.user");
+            let password = format!("route.{index}.password");
+            faults.add(&[&user, &password], "a route needs both user and password, or neither");
+        }
+    }
+}
+
+fn signing(config: &Config, faults: &mut Faults) {
+    let names = config.dkim.iter().map(|dkim| match dkim.selector.as_str() {
+        "" => String::new(),
+        selector => format!("{selector}._domainkey.{}", dkim.domain),
+    });
+    faults.unique("dkim", "selector", names);
+    for (index, dkim) in config.dkim.iter().enumerate() {
+        if dkim.key.as_os_str().is_empty() {
+            faults.add(&[&format!("dkim.{index}.key")], "a [[dkim]] needs a key");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The whole configuration, as [`load`](crate::load) gives it. Every table has a default.
+//!
+//! The names are the names in the file. The tables are declared in the modules below, by who
+//! needs them; what must hold between two of them is in `check`.
+
+pub mod receiving;
+pub mod sending;
+pub mod storage;
+pub mod watching;
+
+use std::time::Duration;
+
+use crate::config::receiving::Listener;
+use crate::config::receiving::Node;
+use crate::config::receiving::Smtp;
+use crate::config::receiving::Tls;
+use crate::config::receiving::User;
+use crate::config::sending::Dkim;
+use crate::config::sending::Dns;
+use crate::config::sending::Egress;
+use crate::config::sending::Limits;
+use crate::config::sending::Retry;
+use crate::config::sending::Route;
+use crate::config::sending::Site;
+use crate::config::sending::Source;
+use crate::config::storage::Events;
+use crate::config::storage::Spool;
+use crate::config::watching::Log;
+use crate::config::watching::Ops;
+use crate::section::Section;
+use crate::section::section;
+use crate::value;
+
+section! {
+    /// The keys above all tables.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Config, "" {
+        /// How many threads sign messages; 0 is one for each processor.
+        dkim_threads: usize = 0, default 0;
+        /// How long a stopping daemon lets sessions and deliveries finish.
+        #[serde(deserialize_with = "value::duration")]
+        drain_timeout: Duration = Duration::from_secs(30), default "30s";
+        /// Who this daemon is.
+        node: Node = Node::default(), table {};
+        /// Where accepted mail is kept.
+        spool: Spool = Spool::default(), table {};
+        /// Where it is written down what became of the mail.
+        events: Events = Events::default(), table {};
+        /// Where clients connect. The first one that is written replaces the default.
+        listener: Vec<Listener> = vec![Listener::default()], table {};
+        /// The certificate that listeners show.
+        tls: Tls = Tls::default(), table {};
+        /// What SMTP clients may do.
+        smtp: Smtp = Smtp::default(), table {};
+        /// Who may authenticate.
+        user: Vec<User> = Vec::new(), table {};
+        /// How names are looked up.
+        dns: Dns = Dns::default(), table {};
+        /// How mail is sent.
+        egress: Egress = Egress::default(), table {};
+        /// From which addresses mail is sent.
+        source: Vec<Source> = Vec::new(), table {};
+        /// Fixed next hops.
+        route: Vec<Route> = Vec::new(), table {};
+        /// Limits of single sites.
+        site: Vec<Site> = Vec::new(), table {};
+        /// Limits of every site.
+        limits: Limits = Limits::default(), table {};
+        /// When a deferred message is tried again.
+        retry: Retry = Retry::default(), table {};
+        /// Which mail is signed, and with which key.
+        dkim: Vec<Dkim> = Vec::new(), table {};
+        /// The listener for health checks and metrics.
+        ops: Ops = Ops::default(), table {};
+        /// The diagnostic log.
+        log: Log = Log::default(), table {};
+    }
+}
+
+/// All tables, in the order of the reference.
+pub(crate) const SECTIONS: &[Section] = &[
+    Config::SECTION,
+    Node::SECTION,
+    Spool::SECTION,
+    Events::SECTION,
+    Listener::SECTION,
+    Tls::SECTION,
+    Smtp::SECTION,
+    User::SECTION,
+    Dns::SECTION,
+    Egress::SECTION,
+    Source::SECTION,
+    Route::SECTION,
+    Limits::SECTION,
+    Site::SECTION,
+    Retry::SECTION,
+    Dkim::SECTION,
+    Ops::SECTION,
+    Log::SECTION,
+];

@@ -1,0 +1,190 @@
+//! How mail goes out: names, connections, routes, limits, retries and signatures.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use maily_core::mail::address::Domain;
+use serde::Deserialize;
+
+use crate::config::receiving::localhost;
+use crate::section::section;
+use crate::value;
+use crate::value::Rate;
+use crate::value::RouteDomain;
+use crate::value::Secret;
+
+section! {
+    /// How names are looked up.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Dns, "[dns]" {
+        /// Resolvers, each with its port. None: those of the system.
+        servers: Vec<SocketAddr> = Vec::new(), default [];
+        /// How long one question may take.
+        #[serde(deserialize_with = "value::duration")]
+        timeout: Duration = Duration::from_secs(5), default "5s";
+    }
+}
+
+section! {
+    /// How mail is sent.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Egress, "[egress]" {
+        /// The port of mail exchangers.
+        port: u16 = 25, default 25;
+        /// Private, loopback and other special networks to which mail may be sent all the same.
+        #[serde(deserialize_with = "value::networks")]
+        allow_networks: Vec<IpNet> = Vec::new(), default [];
+        /// How long a connection may take to open.
+        #[serde(deserialize_with = "value::duration")]
+        connect_timeout: Duration = Duration::from_secs(30), default "30s";
+        /// How long a reply may take (RFC 5321 4.5.3.2).
+        #[serde(deserialize_with = "value::duration")]
+        reply_timeout: Duration = Duration::from_secs(300), default "5m";
+        /// How long an open connection waits for another message.
+        #[serde(deserialize_with = "value::duration")]
+        idle_timeout: Duration = Duration::from_secs(5), default "5s";
+        /// How many messages may be under way on one connection, where the peer pipelines.
+        depth: u32 = 2, default 2;
+        /// "off"; "may", when offered; "require"; or "verify", with a valid certificate.
+        tls: EgressTls = EgressTls::May, default "may";
+        /// PEM file with issuers to trust instead of those of the system.
+        ca_file: Option<PathBuf> = None, example "/etc/maily/tls/ca.pem";
+    }
+}
+
+section! {
+    /// An address from which mail is sent. Write one table for each.
+    #[serde(deny_unknown_fields)]
+    pub struct Source, "[[source]]" {
+        /// Its name in logs and events. Must be given.
+        name: String = String::new(), example "out1";
+        /// The local address. None: the system chooses.
+        #[serde(default)]
+        address: Option<IpAddr> = None, example "192.0.2.1";
+        /// The name in EHLO. None: node.hostname.
+        #[serde(default)]
+        ehlo: Option<Domain> = None, example "out1.example.net";
+    }
+}
+
+section! {
+    /// A fixed next hop, instead of the MX records. Write one table for each.
+    #[serde(deny_unknown_fields)]
+    pub struct Route, "[[route]]" {
+        /// The domain, or "*" for all that have no route of their own. Must be given.
+        domain: RouteDomain = RouteDomain::Any, example "*";
+        /// The name or address of the next hop. Must be given.
+        host: String = String::new(), example "relay.example.net";
+        /// Its port. None: egress.port.
+        #[serde(default)]
+        port: Option<u16> = None, example 587;
+        /// As egress.tls, which holds where this is not given.
+        #[serde(default)]
+        tls: Option<EgressTls> = None, example "verify";
+        /// The name to authenticate with.
+        #[serde(default)]
+        user: Option<String> = None, example "maily";
+        /// Where the password lies: { file = "/path" } or { env = "NAME" }.
+        #[serde(default)]
+        password: Option<Secret> = None, example { file = "/etc/maily/secrets/relay" };
+    }
+}
+
+section! {
+    /// How much is sent to one site at once. A site is a set of mail exchangers.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Limits, "[limits]" {
+        /// The most connections.
+        connections_max: u32 = 20, default 20;
+        /// The connections to begin with; more follow as they succeed.
+        connections_initial: u32 = 5, default 5;
+        /// The most messages in a time. None: no limit.
+        message_rate: Option<Rate> = None, example "100/s";
+        /// The most new connections in a time. None: no limit.
+        connection_rate: Option<Rate> = None, example "1000/h";
+    }
+}
+
+section! {
+    /// Limits of one site, where they differ from [limits]. Write one table for each.
+    #[serde(deny_unknown_fields)]
+    pub struct Site, "[[site]]" {
+        /// The site, or a domain whose mail exchangers are the site. Must be given.
+        r#match: String = String::new(), example "example.com";
+        /// The most connections.
+        #[serde(default)]
+        connections_max: Option<u32> = None, example 10;
+        /// The most messages in a time.
+        #[serde(default)]
+        message_rate: Option<Rate> = None, example "10/s";
+        /// The most new connections in a time.
+        #[serde(default)]
+        connection_rate: Option<Rate> = None, example "60/m";
+    }
+}
+
+section! {
+    /// When a deferred message is tried again: delay_min <= delay_max < expire_after.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Retry, "[retry]" {
+        /// The wait after the first attempt.
+        #[serde(deserialize_with = "value::duration")]
+        delay_min: Duration = Duration::from_secs(300), default "5m";
+        /// The longest wait.
+        #[serde(deserialize_with = "value::duration")]
+        delay_max: Duration = Duration::from_secs(4 * 3_600), default "4h";
+        /// Each wait is so many times the one before.
+        factor: f64 = 2.0, default 2.0;
+        /// The part of a wait that is left to chance, from 0 to 1.
+        jitter: f64 = 0.2, default 0.2;
+        /// After this time a message is given up (RFC 5321 4.5.4.1).
+        #[serde(deserialize_with = "value::duration")]
+        expire_after: Duration = Duration::from_secs(4 * 86_400), default "4d";
+        /// After this time the author is told that the message still waits.
+        #[serde(deserialize_with = "value::duration")]
+        delay_notice_after: Duration = Duration::from_secs(4 * 3_600), default "4h";
+        /// What becomes of a message whose last reply was lost: "retry", perhaps twice delivered;
+        /// or "settle", perhaps lost.
+        in_doubt: InDoubt = InDoubt::Retry, default "retry";
+    }
+}
+
+section! {
+    /// Which mail is signed, and with which key (RFC 6376). Write one table for each.
+    #[serde(deny_unknown_fields)]
+    pub struct Dkim, "[[dkim]]" {
+        /// The domain of the author, and of the signature. Must be given.
+        domain: Domain = localhost(), example "example.net";
+        /// The selector: the key is published at selector._domainkey.domain. Must be given.
+        selector: String = String::new(), example "s1";
+        /// PEM file with the private key. Must be given.
+        key: PathBuf = PathBuf::new(), example "/etc/maily/dkim/example.net.pem";
+    }
+}
+
+/// How mail is protected on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EgressTls {
+    /// Never.
+    Off,
+    /// When the peer offers it, whatever its certificate (RFC 7435).
+    May,
+    /// Always, whatever the certificate.
+    Require,
+    /// Always, with a certificate that is valid for the peer's name.
+    Verify,
+}
+
+/// What becomes of a message whose last reply was lost (RFC 1047).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InDoubt {
+    /// It is tried again.
+    Retry,
+    /// It counts as delivered.
+    Settle,
+}
