@@ -79,7 +79,8 @@ fn only_the_binary_reads_the_clock() {
 fn there_is_no_static_state() {
     for (dir, _) in FLOORS {
         for file in rust_files(&root().join(dir).join("src")) {
-            let found = statics(&code(&file));
+            let code = code(&file);
+            let found = statics(&code);
             assert!(found.is_empty(), "{} has static state: {found:?}", file.display());
         }
     }

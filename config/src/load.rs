@@ -41,7 +41,7 @@ impl std::error::Error for Errors {}
 pub fn load(path: &Path) -> Result<Config, Errors> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
-    let beside = path.parent().unwrap_or(Path::new("")).join("conf.d");
+    let beside = path.with_file_name("conf.d");
     let mut paths = vec![path.to_owned()];
     match fragments(&beside) {
         Ok(found) => paths.extend(found),
