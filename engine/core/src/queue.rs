@@ -1,3 +1,6 @@
 //! When to send what to whom.
 
+pub mod flows;
+pub mod retry;
 pub mod scheduler;
+pub mod window;
