@@ -77,6 +77,14 @@ impl Drop for Seat {
     }
 }
 
+/// Returns when the daemon wants to end.
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    if draining.wait_for(|draining| *draining).await.is_err() {
+        // Whoever could say so is gone: it ends with the process.
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Listener {
     /// Takes connections until the daemon wants to end, then waits for its sessions: those in the
     /// middle of a message may finish it.
@@ -104,7 +112,7 @@ impl Listener {
                         tokio::time::sleep(Duration::from_millis(50)).await;
                     }
                 },
-                _ = draining.wait_for(|draining| *draining) => break,
+                () = drained(&mut draining) => break,
             }
         }
         drop(listener);

@@ -1,4 +1,6 @@
-//! The one-shot commands: each a file, each a few screens at most.
+//! The commands: each a file, each a few screens at most.
 
 pub mod send;
+pub mod serve;
 pub mod sink;
+pub mod trace;

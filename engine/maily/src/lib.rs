@@ -8,3 +8,5 @@ pub mod exit;
 pub mod ops;
 pub mod sink;
 pub mod tls;
+pub mod unbuilt;
+pub mod wire;

@@ -8,7 +8,10 @@ use clap::Subcommand;
 
 use maily::clock::WallClock;
 use maily::command::send;
+use maily::command::serve;
 use maily::command::sink;
+use maily::command::trace;
+use maily::dev::run as dev;
 use maily::exit::Exit;
 use maily::exit::Failure;
 
@@ -25,6 +28,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the daemon.
+    Serve(serve::Arguments),
+    /// Read the configuration and say what is wrong with it.
+    Check(serve::Arguments),
+    Dev(dev::Arguments),
+    Queue(trace::QueueArguments),
+    Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
 }
@@ -51,10 +61,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let clock = Arc::new(WallClock::start());
     match arguments.command {
+        Command::Serve(arguments) => runtime.block_on(serve::serve(arguments, clock)),
+        Command::Check(arguments) => serve::check(&arguments),
+        Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
+        Command::Queue(arguments) => trace::queue(&arguments),
+        Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
-        Command::Sink(arguments) => {
-            runtime.block_on(sink::run(arguments, Arc::new(WallClock::start())))
-        }
+        Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),
     }
 }

@@ -1,0 +1,53 @@
+//! Keys that the configuration knows and this version does not honour yet: refused, never ignored.
+
+use maily_config::config::Config;
+use maily_config::config::sending::EgressTls;
+use maily_config::config::sending::InDoubt;
+
+/// Refuses a configuration that asks for what is not built yet.
+///
+/// # Errors
+/// All such keys, named.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let limits = &config.limits;
+    let asked = [
+        ("dkim", !config.dkim.is_empty()),
+        ("site", !config.site.is_empty()),
+        ("limits.message_rate", limits.message_rate.is_some()),
+        ("limits.connection_rate", limits.connection_rate.is_some()),
+        ("egress.tls = \"verify\"", config.egress.tls == EgressTls::Verify),
+        ("egress.ca_file", config.egress.ca_file.is_some()),
+        ("retry.in_doubt = \"settle\"", config.retry.in_doubt == InDoubt::Settle),
+        ("ops.listen", config.ops.listen.is_some()),
+        ("more than one source", config.source.len() > 1),
+        ("more than one route, or one for a single domain", routes_ask_too_much(config)),
+        ("route.tls, route.user and route.password", config.route.iter().any(has_extras)),
+        ("listener.proxy_protocol_from", proxied(config)),
+        ("user.password, user.tenant and user.class", users_ask_too_much(config)),
+    ];
+    let asked: Vec<_> = asked.iter().filter(|(_, on)| *on).map(|(key, _)| *key).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("this version does not have these yet, take them out: {}", asked.join("; "))
+}
+
+fn routes_ask_too_much(config: &Config) -> bool {
+    use maily_config::value::RouteDomain;
+    config.route.len() > 1 || config.route.iter().any(|route| route.domain != RouteDomain::Any)
+}
+
+const fn has_extras(route: &maily_config::config::sending::Route) -> bool {
+    route.tls.is_some() || route.user.is_some() || route.password.is_some()
+}
+
+fn proxied(config: &Config) -> bool {
+    config.listener.iter().any(|listener| !listener.proxy_protocol_from.is_empty())
+}
+
+fn users_ask_too_much(config: &Config) -> bool {
+    let extra = |user: &maily_config::config::receiving::User| {
+        user.password.is_some() || user.tenant.is_some() || user.class.is_some()
+    };
+    config.user.iter().any(extra)
+}

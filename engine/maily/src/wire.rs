@@ -1,0 +1,252 @@
+//! Builds the rooms from the configuration and connects them. The only place that knows them all.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use parking_lot::Mutex;
+use rustls::ServerConfig as TlsConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use maily_config::config::Config;
+use maily_config::config::receiving::ListenerTls;
+use maily_config::config::sending::EgressTls;
+use maily_config::value::RouteDomain;
+use maily_core::clock::Clock;
+use maily_core::mail::id::QueueIdSource;
+use maily_core::queue::retry::RetryPlan;
+use maily_core::queue::scheduler::{Policy, Scheduler};
+use maily_core::smtp::client::TlsPolicy;
+use maily_core::smtp::server::config::ServerConfig;
+use maily_delivery::dispatcher::{Counters, Dispatcher};
+use maily_delivery::worker;
+use maily_egress::connection::{Settings, Source};
+use maily_egress::resolve::Resolver;
+use maily_events::recorder::Recorder;
+use maily_ingress::accept::FrontDoor;
+use maily_ingress::auth::Users;
+use maily_ingress::listener::{self, Listener};
+use maily_ingress::session::Shared;
+use maily_journal::journal::Options as JournalOptions;
+use maily_spool::spool::{Options as SpoolOptions, Spool};
+
+use crate::unbuilt;
+
+/// Messages between the spool and the queue; more make clients wait.
+const QUEUE_LENGTH: usize = 1_024;
+
+/// A running daemon.
+pub struct Daemon {
+    /// Where it listens for SMTP, in the order of the configuration.
+    pub smtp: Vec<SocketAddr>,
+    /// What has become of the mail since the start.
+    pub counters: Arc<Counters>,
+    /// The spool.
+    pub spool: Spool,
+    /// The event log.
+    pub events: Recorder,
+    draining: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Daemon {
+    /// Starts everything.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        unbuilt::check(config)?;
+        let (queue, queued) = mpsc::channel(QUEUE_LENGTH);
+        let spool = open_spool(config, queue)?;
+        let events = Recorder::open(&config.events.folder, config.events.segment_size)
+            .context("the event log could not be opened")?;
+        let (drain, draining) = watch::channel(false);
+        let counters = Arc::new(Counters::default());
+        let mut tasks = JoinSet::new();
+        let shared = Arc::new(sending(config, &clock)?);
+        let seed = clock.now().as_micros();
+        let scheduler = Scheduler::new(policy(config)?, seed);
+        let (for_dispatcher, log) = (spool.clone(), events.clone());
+        let (counted, draining_too) = (Arc::clone(&counters), draining.clone());
+        tasks.spawn(Dispatcher::run(
+            scheduler,
+            for_dispatcher,
+            log,
+            shared,
+            counted,
+            queued,
+            draining_too,
+        ));
+        let mut smtp = Vec::new();
+        let door = front_door(config, &spool, &events, &clock);
+        for settings in &config.listener {
+            let (listener, bound) = listen(config, settings.tls, settings.address, &door)?;
+            smtp.push(bound.local_addr()?);
+            tasks.spawn(listener.serve(bound, draining.clone()));
+        }
+        Ok(Self { smtp, counters, spool, events, draining: drain, tasks })
+    }
+
+    /// Ends: no new mail, attempts under way may finish within the bound, all is written.
+    pub async fn stop(mut self, bound: Duration) -> anyhow::Result<()> {
+        self.draining.send_replace(true);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(bound, all).await.is_err() {
+            tracing::warn!("not all sessions ended in time: their mail is tried again");
+        }
+        self.tasks.shutdown().await;
+        self.spool.flush().await.context("the spool could not be written at the end")
+    }
+
+    /// Whether a task of the daemon has ended by itself, which none should.
+    pub fn is_whole(&mut self) -> bool {
+        self.tasks.try_join_next().is_none()
+    }
+
+    /// Turns of the delivery loop.
+    pub fn turns(&self) -> u64 {
+        self.counters.turns.load(Ordering::Relaxed)
+    }
+}
+
+fn open_spool(
+    config: &Config,
+    queue: mpsc::Sender<maily_spool::submission::Spooled>,
+) -> anyhow::Result<Spool> {
+    let journal =
+        JournalOptions { segment_octets: config.spool.segment_size, ..JournalOptions::default() };
+    let hot_octets_max = usize::try_from(config.spool.hot_size)?;
+    let options = SpoolOptions { journal, hot_octets_max };
+    Spool::open(&config.spool.folder, &options, queue).map_err(|error| anyhow!(error))
+}
+
+fn policy(config: &Config) -> anyhow::Result<Policy> {
+    let retry = &config.retry;
+    let plan = RetryPlan::try_new(retry.delay_min, retry.delay_max, retry.factor, retry.jitter)
+        .map_err(|_| anyhow!("[retry] does not make a schedule"))?;
+    Ok(Policy {
+        retry: plan,
+        connections_initial: config.limits.connections_initial,
+        connections_max: config.limits.connections_max,
+    })
+}
+
+fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
+    let egress = &config.egress;
+    let everything = config.route.iter().find(|route| route.domain == RouteDomain::Any);
+    let fixed =
+        everything.map(|route| (route.host.as_str().into(), route.port.unwrap_or(egress.port)));
+    let resolver = Resolver::new(&config.dns.servers, config.dns.timeout, egress.port, fixed)
+        .map_err(|error| anyhow!("the resolver could not be made: {error}"))?;
+    let hostname = &config.node.hostname;
+    let source = config.source.first();
+    Ok(worker::Shared {
+        resolver,
+        source: Source {
+            name: source.map_or("default", |source| &source.name).into(),
+            address: source.and_then(|source| source.address),
+            ehlo: source.and_then(|s| s.ehlo.as_ref()).unwrap_or(hostname).as_str().into(),
+        },
+        settings: Settings {
+            allowed: egress.allow_networks.clone(),
+            connect_timeout: egress.connect_timeout,
+            reply_timeout: egress.reply_timeout,
+            tls: match egress.tls {
+                EgressTls::Off => TlsPolicy::Off,
+                EgressTls::May => TlsPolicy::May,
+                EgressTls::Require | EgressTls::Verify => TlsPolicy::Require,
+            },
+            tls_config: maily_egress::tls::opportunistic()?,
+        },
+        idle_timeout: egress.idle_timeout,
+        clock: Arc::clone(clock),
+    })
+}
+
+fn front_door(
+    config: &Config,
+    spool: &Spool,
+    events: &Recorder,
+    clock: &Arc<dyn Clock>,
+) -> FrontDoor {
+    let mut ids = QueueIdSource::new(config.node.id);
+    if let Some(newest) = spool.newest() {
+        ids.rise_above(newest);
+    }
+    FrontDoor {
+        spool: spool.clone(),
+        events: events.clone(),
+        clock: Arc::clone(clock),
+        ids: Arc::new(Mutex::new(ids)),
+        hostname: config.node.hostname.as_str().into(),
+        expire_after: config.retry.expire_after,
+    }
+}
+
+fn listen(
+    config: &Config,
+    tls: ListenerTls,
+    address: SocketAddr,
+    door: &FrontDoor,
+) -> anyhow::Result<(Listener, tokio::net::TcpListener)> {
+    let bound =
+        listener::bind(address).with_context(|| format!("cannot listen on {address} for SMTP"))?;
+    let acceptor = if tls == ListenerTls::None { None } else { Some(certificate(config)?) };
+    let smtp = &config.smtp;
+    let server = ServerConfig {
+        hostname: config.node.hostname.as_str().into(),
+        postmaster: config.node.postmaster.clone(),
+        starttls: tls == ListenerTls::Starttls,
+        auth: !config.user.is_empty(),
+        message_octets_max: smtp.message_size,
+        recipients_max: smtp.recipients_max as usize,
+        transactions_max: smtp.transactions_max,
+        logins_failed_max: smtp.auth_failures_max,
+    };
+    let shared = Shared {
+        door: door.clone(),
+        users: users(config),
+        tls: acceptor,
+        idle_timeout: smtp.idle_timeout,
+        data_timeout: smtp.data_timeout,
+    };
+    let listener = Listener {
+        shared: Arc::new(shared),
+        server: Arc::new(server),
+        implicit_tls: tls == ListenerTls::Implicit,
+        relay_networks: smtp.relay_networks.clone(),
+        sessions_max: smtp.sessions_max,
+        sessions_per_address_max: smtp.sessions_per_address_max,
+    };
+    Ok((listener, bound))
+}
+
+fn users(config: &Config) -> Users {
+    let hashes = config.user.iter().filter_map(|user| {
+        let hash = user.password_hash.as_ref()?;
+        Some((user.name.as_str().into(), hash.as_str().into()))
+    });
+    Users::new(hashes.collect::<HashMap<_, _>>())
+}
+
+fn certificate(config: &Config) -> anyhow::Result<TlsAcceptor> {
+    let (Some(chain), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
+        bail!("a listener with TLS needs tls.certificate and tls.key");
+    };
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("no certificate in {}", chain.display()))?;
+    let key = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("no private key in {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = TlsConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .context("certificate and key do not fit")?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
