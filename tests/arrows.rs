@@ -6,6 +6,7 @@
 //! 4. There is no `static` state.
 //!
 //! It reads text: one `use crate::` path a line, up to a file's first `#[cfg(test)]`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the sources must fail")]
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -88,7 +89,8 @@ fn there_is_no_static_state() {
 
 #[test]
 fn the_walls_are_seen() {
-    let manifest = "[dependencies]\nmaily-core.workspace = true\nmaily-spool = { workspace = true }\n\
+    let manifest = "[dependencies]\nmaily-core.workspace = true\n\
+    maily-spool = { workspace = true }\n\
                     maily-journal = { path = \"../journal\" }\nserde.workspace = true\n\
                     [dev-dependencies]\nmaily.workspace = true\n";
     assert_eq!(house_imports(manifest), ["core", "spool", "journal", "maily"]);

@@ -146,7 +146,8 @@ fn what_does_not_hold_together_is_told() {
             "4:8: there are two [[source]] with the name `a`",
         ),
         (
-            "[[user]]\nname = \"a\"\npassword.env = \"A\"\n[[user]]\nname = \"a\"\npassword.env = \"A\"",
+            "[[user]]\nname = \"a\"\npassword.env = \"A\"\n\
+             [[user]]\nname = \"a\"\npassword.env = \"A\"",
             "5:8: there are two [[user]] with the name `a`",
         ),
         (

@@ -12,8 +12,9 @@ const INTRODUCTION: &str = "\
 # Keys without a leading # show the default; keys with one are unset and show an example.
 # Files in conf.d beside this one are read after it, in the order of their names: tables merge,
 # arrays of tables ([[user]]) append, any other value replaces the earlier one.
-# Times are written as \"500ms\", \"30s\", \"5m\", \"2h\", \"4d\"; sizes as \"64KiB\", \"10MiB\"; rates as
-# \"100/s\", \"1000/h\". A secret is only named: { file = \"/path\" } or { env = \"NAME\" }.
+# Times are written as \"500ms\", \"30s\", \"5m\", \"2h\", \"4d\"; sizes as \"64KiB\",
+# \"10MiB\"; rates as \"100/s\", \"1000/h\". A secret is only named: { file = \"/path\" } or
+# { env = \"NAME\" }.
 #
 # Generated from config/src; do not edit.
 ";

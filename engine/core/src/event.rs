@@ -1,4 +1,4 @@
-//! What happened to a message: the record of its life (RFC 5321 4.4 asks for a trace; this is ours).
+//! What happened to a message: the record of its life (RFC 5321 4.4 asks for a trace).
 //!
 //! Events are values. They are written once, by few hands, to the event log, and everything that is
 //! counted or shown is folded from them. The set only grows: a variant or field is never removed or

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
-use maily_core::queue::scheduler::Attempt;
+use maily_core::queue::action::Attempt;
 use maily_core::smtp::client::Delivery;
 use maily_core::smtp::content::Content;
 use maily_spool::body::Body;

@@ -10,7 +10,7 @@ use maily_core::event::What;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Settlement;
-use maily_core::queue::scheduler::Attempt;
+use maily_core::queue::action::Attempt;
 use maily_events::recorder::Recorder;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Mark;

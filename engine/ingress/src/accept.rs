@@ -29,7 +29,7 @@ use maily_core::smtp::reply::Reply;
 use maily_core::smtp::server::Transaction;
 use maily_events::recorder::Recorder;
 use maily_spool::body::Body;
-use maily_spool::spool::PutError;
+use maily_spool::error::PutError;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Submission;
 

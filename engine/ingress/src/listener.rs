@@ -101,7 +101,8 @@ impl Listener {
                         let (this, sessions) = (Arc::clone(&this), Arc::clone(&sessions));
                         let draining = for_sessions.clone();
                         tasks.spawn(async move {
-                            if let Err(error) = this.session(stream, peer, sessions, draining).await {
+                            let session = this.session(stream, peer, sessions, draining);
+                            if let Err(error) = session.await {
                                 tracing::debug!(%error, %peer, "smtp session ended");
                             }
                         });

@@ -1,8 +1,8 @@
 //! The one thread that writes: gathers what waits, writes it with one call, syncs, says so.
 //!
 //! A failed write or sync is final for its segment: nothing in the group counts as written, the
-//! segment is left as it is and the next group goes to a new one. A sync is never tried again on the
-//! same file, because the kernel may have thrown away what it could not write (RELIABILITY: the
+//! segment is left as it is and the next group goes to a new one. A sync is never tried again on
+//! the same file, because the kernel may have thrown away what it could not write (RELIABILITY: the
 //! fsync rule).
 
 use std::collections::VecDeque;

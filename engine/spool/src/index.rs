@@ -1,5 +1,5 @@
-//! Where each waiting message lies and who of its recipients is settled: a fold of the journal, kept
-//! in memory, that can be thrown away and made again.
+//! Where each waiting message lies and who of its recipients is settled: a fold of the journal,
+//! kept in memory, that can be thrown away and made again.
 //!
 //! It holds no address and no domain, so that millions of waiting messages fit.
 

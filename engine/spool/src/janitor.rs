@@ -1,8 +1,9 @@
-//! Gives back space: drops segments in which nothing lives, oldest first, and moves the remainder of
-//! the oldest when the spool is mostly air.
+//! Gives back space: drops segments in which nothing lives, oldest first, and moves the remainder
+//! of the oldest when the spool is mostly air.
 //!
-//! Marks and settlements always speak of messages in their own or an older segment. Because segments
-//! go strictly oldest first, none of them can go while a message that it settles could come back.
+//! Marks and settlements always speak of messages in their own or an older segment. Because
+//! segments go strictly oldest first, none of them can go while a message that it settles could
+//! come back.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use maily_journal::scan::Scanner;
 
 use crate::entry;
 use crate::entry::Entry;
-use crate::spool::Inner;
+use crate::inner::Inner;
 
 /// Fewer segments are left alone.
 const SEGMENTS_KEPT: usize = 4;

@@ -3,7 +3,9 @@
 
 pub mod body;
 mod entry;
+pub mod error;
 mod index;
+mod inner;
 mod janitor;
 pub mod listing;
 pub mod spool;

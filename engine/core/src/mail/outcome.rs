@@ -137,7 +137,10 @@ fn printable(text: &str) -> Box<str> {
     }
     let mut clean = String::with_capacity(text.len().min(DIAGNOSIS_OCTETS_MAX));
     for c in text.chars() {
-        let bidi = matches!(c, '\u{200E}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+        // Marks that make a terminal show text in another order than it has.
+        let bidi = ['\u{200E}'..='\u{200F}', '\u{2028}'..='\u{202E}', '\u{2066}'..='\u{2069}']
+            .iter()
+            .any(|range| range.contains(&c));
         let c = match c {
             '\r' | '\n' | '\t' => ' ',
             c if c.is_control() || bidi => '?',

@@ -1,7 +1,7 @@
 //! Whose turn it is: messages of one site, in flows by tenant and campaign, in two classes.
 //!
-//! Each flow gets one message in turn, so that a mailing of a million and a mailing of ten end their
-//! first ten together. Transactional mail goes first, but of seventeen turns one is for bulk.
+//! Each flow gets one message in turn, so that a mailing of a million and a mailing of ten end
+//! their first ten together. Transactional mail goes first, but of seventeen turns one is for bulk.
 
 use std::collections::VecDeque;
 

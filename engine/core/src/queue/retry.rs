@@ -24,8 +24,8 @@ impl Default for RetryPlan {
 }
 
 impl RetryPlan {
-    /// A plan that begins at `delay_min` and grows by `factor` up to `delay_max`, each delay changed
-    /// at random by up to the share `jitter` either way.
+    /// A plan that begins at `delay_min` and grows by `factor` up to `delay_max`, each delay
+    /// changed at random by up to the share `jitter` either way.
     pub fn try_new(
         delay_min: Duration,
         delay_max: Duration,

@@ -1,8 +1,8 @@
 //! How many connections a site gets: fed back by what happens on them, as Postfix does.
 //!
-//! A success makes the window grow by its inverse, a failure of the host shrink by one. When a whole
-//! cohort of attempts fails in a row, the site rests, longer each time, and comes back with one
-//! probe.
+//! A success makes the window grow by its inverse, a failure of the host shrink by one. When a
+//! whole cohort of attempts fails in a row, the site rests, longer each time, and comes back with
+//! one probe.
 
 use std::time::Duration;
 

@@ -2,17 +2,13 @@
 
 use crate::mail::address::Domain;
 use crate::mail::address::Mailbox;
-use crate::mail::envelope::BodyType;
-use crate::mail::envelope::Notify;
-use crate::mail::envelope::OriginalRecipient;
-use crate::mail::envelope::Ret;
 use crate::mail::envelope::ReversePath;
 use crate::mail::outcome::EnhancedStatus;
 use crate::smtp::parameters;
+use crate::smtp::parameters::MailParameters;
+use crate::smtp::parameters::RcptParameters;
+use crate::smtp::parameters::number;
 use crate::smtp::reply::Reply;
-
-/// A chunk or size of more digits than this is no number we could mean (RFC 1870 4: at most 20).
-const SIZE_DIGITS_MAX: usize = 20;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +56,8 @@ pub enum Command {
 pub struct Mail {
     /// Where reports go.
     pub reverse_path: ReversePath,
-    /// `SIZE=` (RFC 1870).
-    pub size: Option<u64>,
-    /// `BODY=` (RFC 6152).
-    pub body_type: BodyType,
-    /// `SMTPUTF8` (RFC 6531).
-    pub smtputf8: bool,
-    /// `RET=` (RFC 3461).
-    pub ret: Option<Ret>,
-    /// `ENVID=` (RFC 3461), decoded.
-    pub envelope_id: Option<Box<str>>,
+    /// What else it said.
+    pub parameters: MailParameters,
 }
 
 /// `RCPT` with its parameters.
@@ -77,10 +65,8 @@ pub struct Mail {
 pub struct Rcpt {
     /// The recipient; none for `<Postmaster>` (RFC 5321 4.1.1.3).
     pub mailbox: Option<Mailbox>,
-    /// `NOTIFY=` (RFC 3461).
-    pub notify: Notify,
-    /// `ORCPT=` (RFC 3461), decoded.
-    pub original: Option<OriginalRecipient>,
+    /// What else it said.
+    pub parameters: RcptParameters,
 }
 
 fn syntax(code: u16, detail: u16, text: &str) -> Reply {
@@ -119,8 +105,8 @@ fn no_argument() -> Reply {
     syntax(501, 4, "this command takes no argument")
 }
 
-/// RFC 5321 4.1.1.1: a domain or an address literal. Names that are neither are common and harmless,
-/// so anything without spaces is kept; it is only ever shown.
+/// RFC 5321 4.1.1.1: a domain or an address literal. Names that are neither are common and
+/// harmless, so anything without spaces is kept; it is only ever shown.
 fn client_name(text: &str) -> Result<Box<str>, Reply> {
     if text.is_empty() || text.contains(' ') || text.len() > 255 {
         return Err(syntax(501, 4, "give your domain name or address literal"));
@@ -134,17 +120,9 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
         "" => ReversePath::Null,
         path => ReversePath::Mailbox(mailbox(path)?),
     };
-    let mut mail = Mail {
-        reverse_path,
-        size: None,
-        body_type: BodyType::SevenBit,
-        smtputf8: false,
-        ret: None,
-        envelope_id: None,
-    };
-    parameters::apply_to_mail(&mut mail, given)?;
+    let mail = Mail { reverse_path, parameters: parameters::of_mail(given)? };
     let ascii = mail.reverse_path.mailbox().is_none_or(Mailbox::is_ascii);
-    if !ascii && !mail.smtputf8 {
+    if !ascii && !mail.parameters.smtputf8 {
         return Err(needs_smtputf8());
     }
     Ok(mail)
@@ -156,9 +134,7 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
         path if path.eq_ignore_ascii_case("postmaster") => None,
         path => Some(mailbox(path)?),
     };
-    let mut rcpt = Rcpt { mailbox, notify: Notify::Unspecified, original: None };
-    parameters::apply_to_rcpt(&mut rcpt, given)?;
-    Ok(rcpt)
+    Ok(Rcpt { mailbox, parameters: parameters::of_rcpt(given)? })
 }
 
 /// RFC 6531 3.5: an address that is not ASCII needs the parameter.
@@ -216,13 +192,11 @@ fn closing_bracket(text: &str) -> Option<usize> {
     None
 }
 
-/// A decimal number without sign; none if it has too many digits or does not fit.
-pub fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
-    if !digits || text.len() > SIZE_DIGITS_MAX {
-        return None;
-    }
-    text.parse().ok()
+/// A browser, or someone who makes one talk to us.
+pub fn is_http(line: &[u8]) -> bool {
+    [b"GET /".as_slice(), b"POST /", b"PUT /", b"HEAD /", b"OPTIONS "]
+        .iter()
+        .any(|method| line.starts_with(method))
 }
 
 fn bdat(rest: &str) -> Result<Command, Reply> {
@@ -248,6 +222,8 @@ fn auth(rest: &str) -> Result<Command, Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::envelope::BodyType;
+    use crate::mail::envelope::Notify;
 
     fn code(line: &str) -> u16 {
         parse(line.as_bytes()).map_or_else(|reply| reply.code, |_| 250)
@@ -259,7 +235,10 @@ mod tests {
         assert_eq!(parse(b"bdat 12 last"), Ok(Command::Bdat { octets: 12, last: true }));
         let Ok(Command::Mail(mail)) = parse(b"mail from:<> size=0 body=8bitmime") else { panic!() };
         assert_eq!(mail.reverse_path, ReversePath::Null);
-        assert_eq!((mail.size, mail.body_type), (Some(0), BodyType::EightBitMime));
+        assert_eq!(
+            (mail.parameters.size, mail.parameters.body_type),
+            (Some(0), BodyType::EightBitMime)
+        );
         let Ok(Command::Rcpt(rcpt)) = parse(b"RCPT TO:<POSTMASTER>") else { panic!() };
         assert_eq!(rcpt.mailbox, None);
     }
@@ -270,7 +249,7 @@ mod tests {
             panic!()
         };
         assert_eq!(rcpt.mailbox.unwrap().local_part(), r#""a> NOTIFY=NEVER""#);
-        assert_eq!(rcpt.notify, Notify::Unspecified);
+        assert_eq!(rcpt.parameters.notify, Notify::Unspecified);
     }
 
     #[test]

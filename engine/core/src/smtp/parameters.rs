@@ -5,9 +5,6 @@ use crate::mail::envelope::Notify;
 use crate::mail::envelope::OriginalRecipient;
 use crate::mail::envelope::Ret;
 use crate::mail::outcome::EnhancedStatus;
-use crate::smtp::command::Mail;
-use crate::smtp::command::Rcpt;
-use crate::smtp::command::number;
 use crate::smtp::reply::Reply;
 use crate::smtp::xtext;
 
@@ -15,6 +12,42 @@ use crate::smtp::xtext;
 pub const ENVELOPE_ID_OCTETS_MAX: usize = 100;
 /// RFC 3461 4.2: an ORCPT parameter has at most 500 characters.
 pub const ORCPT_OCTETS_MAX: usize = 500;
+
+/// A number of more digits is none that we could mean (RFC 1870 4: at most 20).
+const NUMBER_DIGITS_MAX: usize = 20;
+
+/// What the parameters of MAIL say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailParameters {
+    /// `SIZE=` (RFC 1870).
+    pub size: Option<u64>,
+    /// `BODY=` (RFC 6152).
+    pub body_type: BodyType,
+    /// `SMTPUTF8` (RFC 6531).
+    pub smtputf8: bool,
+    /// `RET=` (RFC 3461).
+    pub ret: Option<Ret>,
+    /// `ENVID=` (RFC 3461), decoded.
+    pub envelope_id: Option<Box<str>>,
+}
+
+/// What the parameters of RCPT say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RcptParameters {
+    /// `NOTIFY=` (RFC 3461).
+    pub notify: Notify,
+    /// `ORCPT=` (RFC 3461), decoded.
+    pub original: Option<OriginalRecipient>,
+}
+
+/// A decimal number without sign; none if it has too many digits or does not fit.
+pub fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    if !digits || text.len() > NUMBER_DIGITS_MAX {
+        return None;
+    }
+    text.parse().ok()
+}
 
 fn wrong(keyword: &str) -> Reply {
     let text = format!("the value of {keyword} is not valid");
@@ -41,7 +74,8 @@ fn pairs(given: &str) -> Result<Vec<(String, &str)>, Reply> {
 }
 
 /// Reads the parameters of MAIL.
-pub(crate) fn apply_to_mail(mail: &mut Mail, given: &str) -> Result<(), Reply> {
+pub fn of_mail(given: &str) -> Result<MailParameters, Reply> {
+    let mut mail = MailParameters::default();
     for (keyword, value) in pairs(given)? {
         match keyword.as_str() {
             "SIZE" => mail.size = Some(number(value).ok_or_else(|| wrong(&keyword))?),
@@ -62,11 +96,12 @@ pub(crate) fn apply_to_mail(mail: &mut Mail, given: &str) -> Result<(), Reply> {
             _ => return Err(unknown(&keyword)),
         }
     }
-    Ok(())
+    Ok(mail)
 }
 
 /// Reads the parameters of RCPT.
-pub(crate) fn apply_to_rcpt(rcpt: &mut Rcpt, given: &str) -> Result<(), Reply> {
+pub fn of_rcpt(given: &str) -> Result<RcptParameters, Reply> {
+    let mut rcpt = RcptParameters { notify: Notify::Unspecified, original: None };
     for (keyword, value) in pairs(given)? {
         match keyword.as_str() {
             "NOTIFY" => rcpt.notify = notify(value).ok_or_else(|| wrong(&keyword))?,
@@ -77,7 +112,7 @@ pub(crate) fn apply_to_rcpt(rcpt: &mut Rcpt, given: &str) -> Result<(), Reply> {
             _ => return Err(unknown(&keyword)),
         }
     }
-    Ok(())
+    Ok(rcpt)
 }
 
 /// RFC 3461 4.1: NEVER stands alone.

@@ -85,7 +85,8 @@ fn a_message_is_taken_with_its_envelope() {
 #[test]
 fn pipelined_commands_are_answered_in_order_rfc_2920() {
     let taken = check(
-        "C+: EHLO c\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<a@b.c>\\r\\nRCPT TO:<bad>\\r\\nDATA\\r\\nhi\\r\\n.\\r\\nNOOP\\r\\n
+        "C+: EHLO c\\r\\nMAIL FROM:<>\\r\\n\
+         RCPT TO:<a@b.c>\\r\\nRCPT TO:<bad>\\r\\nDATA\\r\\nhi\\r\\n.\\r\\nNOOP\\r\\n
          S: 250-localhost
          S: 250-PIPELINING
          S: 250-SIZE 52428800

@@ -12,7 +12,7 @@ use maily_core::clock::Clock;
 use crate::exit::{Exit, Failure};
 use crate::sink::behaviour::Behaviour;
 use crate::sink::ledger::Ledger;
-use crate::sink::server::Sink;
+use crate::sink::session::Sink;
 use crate::tls;
 
 /// Receive mail, count it and throw it away: something to send to while testing.

@@ -1,5 +1,5 @@
-//! The world that `maily dev` sends to: providers on loopback addresses, each with its behaviour and
-//! its domains, and a name server that knows them.
+//! The world that `maily dev` sends to: providers on loopback addresses, each with its behaviour
+//! and its domains, and a name server that knows them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::dev::dns;
 use crate::dev::dns::Zone;
 use crate::sink::behaviour::Behaviour;
 use crate::sink::ledger::Ledger;
-use crate::sink::server::Sink;
+use crate::sink::session::Sink;
 use crate::tls;
 
 /// Where the sample mailing's delivery reports go.

@@ -1,34 +1,13 @@
 //! The listener of a sink: one task a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use maily_core::clock::Clock;
-
-use crate::sink::behaviour::Behaviour;
 use crate::sink::ledger::Ledger;
 use crate::sink::session::Session;
-
-/// What all sessions of one sink share.
-#[derive(Clone)]
-pub struct Sink {
-    /// The name in the greeting.
-    pub name: Arc<str>,
-    /// How it behaves.
-    pub behaviour: Behaviour,
-    /// Where it counts.
-    pub ledger: Arc<Ledger>,
-    /// STARTTLS, if it is offered.
-    pub tls: Option<TlsAcceptor>,
-    /// Tells greylisting the time.
-    pub clock: Arc<dyn Clock>,
-    /// Whether each Message-ID is kept in the ledger; counting alone is cheaper.
-    pub remember: bool,
-}
+use crate::sink::session::Sink;
 
 impl Sink {
     /// Listens here; returns the address, and a future that serves until it is dropped.

@@ -2,22 +2,41 @@
 //! and the behaviour on top.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
+use maily_core::clock::Clock;
 use maily_core::mail::message::header_fields;
 
 use crate::sink::behaviour::Behaviour;
 use crate::sink::ledger::Ledger;
-use crate::sink::server::Sink;
 
 /// A command line longer than this ends the session: RFC 5321 4.5.3.1.4 with room for extensions.
 const LINE_OCTETS_MAX: usize = 4_096;
 /// A larger message ends the session.
 const MESSAGE_OCTETS_MAX: usize = 64 << 20;
+
+/// What all sessions of one sink share.
+#[derive(Clone)]
+pub struct Sink {
+    /// The name in the greeting.
+    pub name: Arc<str>,
+    /// How it behaves.
+    pub behaviour: Behaviour,
+    /// Where it counts.
+    pub ledger: Arc<Ledger>,
+    /// STARTTLS, if it is offered.
+    pub tls: Option<TlsAcceptor>,
+    /// Tells greylisting the time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether each Message-ID is kept in the ledger; counting alone is cheaper.
+    pub remember: bool,
+}
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
