@@ -20,7 +20,7 @@ pub fn read(path: &Path, mut see: impl FnMut(Event)) -> Result<u64, String> {
     let mut damaged = 0;
     for segment in segments {
         // Dropped by age since the folder was read.
-        let Ok(mut scanner) = Scanner::open(&folder, segment, false) else { continue };
+        let Ok(mut scanner) = Scanner::open(&folder, segment) else { continue };
         loop {
             match scanner.step().map_err(|error| error.to_string())? {
                 Next::Record(found) => match decode(&found.meta) {

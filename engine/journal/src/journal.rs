@@ -159,6 +159,7 @@ impl Journal {
             segment: last,
             offset: 0,
             end: 0,
+            reserved: false,
         };
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(wrap)?;
@@ -312,7 +313,7 @@ mod tests {
         let folder = Folder::new(path);
         let (mut texts, mut damaged) = (Vec::new(), 0);
         for segment in folder.segments().unwrap() {
-            let mut scanner = Scanner::open(&folder, segment, true).unwrap();
+            let mut scanner = Scanner::open(&folder, segment).unwrap();
             loop {
                 match scanner.step().unwrap() {
                     Next::Record(found) => {
@@ -384,6 +385,63 @@ mod tests {
             let (texts, damage) = texts(dir.path());
             assert_eq!((texts.len(), damage), (9, 1), "octet {at}");
             assert!(!texts.contains(&"record 4".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_damaged_segment_header_loses_no_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let place = append(&journal, "first").unwrap();
+        append(&journal, "second").unwrap();
+        drop(journal);
+        let path = Folder::new(dir.path()).segment_path(place.segment);
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..24 {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x10;
+            std::fs::write(&path, damaged).unwrap();
+            let wanted = vec!["first".to_owned(), "second".to_owned()];
+            assert_eq!(texts(dir.path()), (wanted, 1), "octet {at}");
+        }
+    }
+
+    #[test]
+    fn a_record_torn_by_a_crash_does_not_come_back_after_the_next_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        append(&journal, "first").unwrap();
+        let torn = append(&journal, "torn").unwrap();
+        drop(journal);
+        let path = Folder::new(dir.path()).segment_path(torn.segment);
+        let mut octets = std::fs::read(&path).unwrap();
+        let body = torn.offset as usize + crate::record::HEADER_OCTETS + 4;
+        octets[body + 10..body + 40].fill(0);
+        std::fs::write(&path, octets).unwrap();
+        for n in 0..3 {
+            let journal = Journal::open(dir.path(), &options()).unwrap();
+            append(&journal, &format!("later {n}")).unwrap();
+        }
+        assert_eq!(texts(dir.path()).0, ["first", "later 0", "later 1", "later 2"]);
+    }
+
+    #[test]
+    fn the_reserve_is_kept_for_settling_even_after_it_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, options) = failing();
+        let journal = Journal::open(dir.path(), &options).unwrap();
+        append(&journal, "first").unwrap();
+        disk.full.store(true, Ordering::SeqCst);
+        while append(&journal, "more").is_ok() {}
+        let settle = |n: u32| {
+            let (tx, rx) = mpsc::channel();
+            let done: Done = Box::new(move |result| tx.send(result.is_ok()).unwrap());
+            journal.append_soon(draft(&format!("settled {n}")), Some(done));
+            rx.recv().unwrap()
+        };
+        for n in 0..10 {
+            assert!(settle(n), "settlement {n}");
+            assert_eq!(append(&journal, "more"), Err(AppendError::Full), "after {n}");
         }
     }
 

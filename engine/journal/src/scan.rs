@@ -16,6 +16,7 @@ use crate::record::MAGIC;
 use crate::segment::Folder;
 use crate::segment::HeaderState;
 use crate::segment::SEGMENT_HEADER_OCTETS;
+use crate::segment::is_sealed;
 use crate::segment::read_header;
 
 /// Octets read ahead: a header and, nearly always, all of the meta part.
@@ -91,20 +92,22 @@ pub struct Scanner {
     segment: u64,
     offset: u64,
     prove_bodies: bool,
+    headless: bool,
 }
 
 impl Scanner {
-    /// Starts at the first record. `prove_bodies` also checks each body, which reads it: wanted for
-    /// the segment that was being written, where a body may be torn.
-    pub fn open(folder: &Folder, segment: u64, prove_bodies: bool) -> Result<Self, ScanError> {
+    /// Starts at the first record. Where the writer did not leave the segment in good order, bodies
+    /// are proved too, because one may be torn; elsewhere they are not read.
+    pub fn open(folder: &Folder, segment: u64) -> Result<Self, ScanError> {
         let wrap = |error| ScanError::Io { segment, error };
         let file = File::open(folder.segment_path(segment)).map_err(wrap)?;
-        let offset = match read_header(&file, segment).map_err(wrap)? {
-            HeaderState::Ready => SEGMENT_HEADER_OCTETS,
-            HeaderState::Empty => u64::MAX,
+        let headless = match read_header(&file, segment).map_err(wrap)? {
+            HeaderState::Ready => false,
+            HeaderState::Empty => true,
             HeaderState::Newer(format) => return Err(ScanError::Newer { segment, format }),
         };
-        Ok(Self { file, segment, offset, prove_bodies })
+        let prove_bodies = !is_sealed(&file).map_err(wrap)?;
+        Ok(Self { file, segment, offset: SEGMENT_HEADER_OCTETS, prove_bodies, headless })
     }
 
     /// The next record, damage, or the end.
@@ -122,6 +125,9 @@ impl Scanner {
         if self.offset == u64::MAX {
             return Ok(Next::End);
         }
+        if std::mem::take(&mut self.headless) {
+            return self.find_first();
+        }
         if let Some(found) = self.record_at(self.offset)? {
             self.offset += found.octets;
             return Ok(Next::Record(found));
@@ -131,6 +137,21 @@ impl Scanner {
             Some(offset) => {
                 self.offset = offset;
                 Ok(Next::Damage { offset: damaged_from, octets: offset - damaged_from })
+            }
+            None => {
+                self.offset = u64::MAX;
+                Ok(Next::End)
+            }
+        }
+    }
+
+    /// The segment's header is not its own: either it was never written, and nothing counts, or it
+    /// is damaged, and records that carry the segment's number follow.
+    fn find_first(&mut self) -> io::Result<Next> {
+        match self.search(self.offset)? {
+            Some(offset) => {
+                self.offset = offset;
+                Ok(Next::Damage { offset: 0, octets: offset })
             }
             None => {
                 self.offset = u64::MAX;

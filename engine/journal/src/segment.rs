@@ -14,6 +14,11 @@ pub const FORMAT: u32 = 1;
 /// Octets before the first record.
 pub const SEGMENT_HEADER_OCTETS: u64 = 64;
 
+/// Where a segment says that it was left in good order.
+const SEAL_OFFSET: u64 = 32;
+/// How it says so.
+const SEAL: [u8; 8] = *b"IN ORDER";
+
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderState {
@@ -157,4 +162,20 @@ pub fn read_header(file: &File, segment: u64) -> io::Result<HeaderState> {
     }
     let own = number == segment.to_le_bytes();
     Ok(if own { HeaderState::Ready } else { HeaderState::Empty })
+}
+
+/// Notes that the writer left this segment in good order: all in it was synced. A segment without
+/// the note may hold a record whose body is torn.
+pub fn seal(file: &File) -> io::Result<()> {
+    file.write_all_at(&SEAL, SEAL_OFFSET)
+}
+
+/// Whether the segment was left in good order.
+pub fn is_sealed(file: &File) -> io::Result<bool> {
+    let mut found = [0; SEAL.len()];
+    match file.read_exact_at(&mut found, SEAL_OFFSET) {
+        Ok(()) => Ok(found == SEAL),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }

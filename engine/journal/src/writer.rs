@@ -21,6 +21,7 @@ use crate::record::Draft;
 use crate::scan::Position;
 use crate::segment::Folder;
 use crate::segment::SEGMENT_HEADER_OCTETS;
+use crate::segment::seal;
 use crate::segment::write_header;
 
 /// Why an append was not made.
@@ -144,6 +145,8 @@ pub(crate) struct Writer {
     pub(crate) segment: u64,
     pub(crate) offset: u64,
     pub(crate) end: u64,
+    /// The segment was made from what is held back: only for appends that nobody waits for.
+    pub(crate) reserved: bool,
 }
 
 impl Writer {
@@ -154,7 +157,8 @@ impl Writer {
             let mut planned = self.offset;
             for append in batch {
                 let octets = append.draft.octets();
-                if self.file.is_none() || planned + octets > self.end {
+                let held_back = append.urgent && self.reserved;
+                if self.file.is_none() || planned + octets > self.end || held_back {
                     self.commit(std::mem::take(&mut group));
                     if let Err(error) = self.next_segment(octets, append.urgent) {
                         fail(append, &error);
@@ -233,10 +237,9 @@ impl Writer {
     /// for appends that nobody waits for: settling must work on a full disk, it frees space.
     fn next_segment(&mut self, octets: u64, urgent: bool) -> Result<(), AppendError> {
         let segment = self.segment + 1;
-        self.file = None;
         let size = self.segment_octets.max(SEGMENT_HEADER_OCTETS + octets);
         let made = self.make_segment(segment, size, urgent);
-        let file = made.map_err(|error| match error.kind() {
+        let (file, reserved) = made.map_err(|error| match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full,
             _ => {
                 self.shared.counters.failures.fetch_add(1, Ordering::Relaxed);
@@ -244,6 +247,12 @@ impl Writer {
                 AppendError::Failed(error.to_string())
             }
         })?;
+        if let Some(left) = &self.file
+            && let Err(error) = seal(left)
+        {
+            tracing::warn!(%error, segment = self.segment, "segment could not be sealed");
+        }
+        self.reserved = reserved;
         let file = Arc::new(file);
         self.shared.opened(segment, Arc::clone(&file));
         self.file = Some(file);
@@ -253,7 +262,7 @@ impl Writer {
         Ok(())
     }
 
-    fn make_segment(&self, segment: u64, size: u64, urgent: bool) -> io::Result<File> {
+    fn make_segment(&self, segment: u64, size: u64, urgent: bool) -> io::Result<(File, bool)> {
         let path = self.folder.segment_path(segment);
         if path.exists() {
             // Left by a try that failed half way: it holds nothing that counts.
@@ -264,6 +273,7 @@ impl Writer {
         let spare = (size == self.segment_octets && spares.len() > reserve)
             .then(|| spares.first())
             .flatten();
+        let reserved = spare.is_some() && spares.len() == 1 && !urgent;
         let file = match spare {
             Some(spare) => {
                 std::fs::rename(spare, &path)?;
@@ -273,7 +283,7 @@ impl Writer {
         };
         write_header(&file, segment)?;
         self.folder.sync()?;
-        Ok(file)
+        Ok((file, reserved))
     }
 }
 

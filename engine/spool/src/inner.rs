@@ -109,7 +109,7 @@ impl Inner {
     /// A damaged message is kept in quarantine, where an operator can see it, and waits no more.
     fn give_up(&self, id: QueueId, position: Position, octets: u64, why: &str) -> GetError {
         let folder = self.journal.folder();
-        let kept = Scanner::open(folder, position.segment, false)
+        let kept = Scanner::open(folder, position.segment)
             .map_err(|error| error.to_string())
             .and_then(|scanner| {
                 let raw = scanner.raw(position.offset, octets);
@@ -177,19 +177,20 @@ impl Inner {
     pub(crate) fn barrier(&self, done: impl FnOnce(Result<(), AppendError>) + Send + 'static) {
         let nothing = Entry::Settle { id: QueueId::from_u64(0), recipients: Vec::new() };
         match draft(&nothing, &Bytes::new()) {
-            Ok(draft) => {
-                self.journal.append(draft, Box::new(move |result| done(result.map(|_| ()))))
-            }
+            Ok(draft) => self
+                .journal
+                .append_soon(draft, Some(Box::new(move |result| done(result.map(|_| ()))))),
             Err(error) => done(Err(AppendError::Failed(error.to_string()))),
         }
     }
 
-    pub(crate) fn flush_blocking(&self) {
+    /// Waits until all that was appended before is on disk; false if that failed.
+    pub(crate) fn flush_blocking(&self) -> bool {
         let (tell, told) = std::sync::mpsc::channel();
-        self.barrier(move |_| {
-            let _gone = tell.send(());
+        self.barrier(move |result| {
+            let _gone = tell.send(result.is_ok());
         });
-        let _closed = told.recv();
+        told.recv().unwrap_or(false)
     }
 
     /// The message as the queue needs to know it, with what attempts left to do.
@@ -217,15 +218,14 @@ impl Inner {
     }
 }
 
-/// Folds the journal. Bodies are read only in the last segment, where one may be torn.
+/// Folds the journal. Bodies are read only where one may be torn.
 pub(crate) fn recover(journal: &Journal) -> Result<Index, OpenError> {
     let mut index = Index::default();
     let folder = journal.folder();
     let segments = journal.segments();
     for &segment in &segments {
-        let last = segments.last() == Some(&segment);
         let wrap = |error: maily_journal::scan::ScanError| OpenError(error.to_string());
-        let mut scanner = Scanner::open(folder, segment, last).map_err(wrap)?;
+        let mut scanner = Scanner::open(folder, segment).map_err(wrap)?;
         loop {
             let (offset, octets) = match scanner.step().map_err(wrap)? {
                 Next::Record(found) => match entry::decode(&found.meta) {

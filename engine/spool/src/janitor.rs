@@ -36,7 +36,8 @@ pub(crate) fn round(inner: &Arc<Inner>) -> bool {
         return false;
     }
     match move_remainder(inner, oldest) {
-        Ok(moved) => moved > 0,
+        // Anything that could not be moved is tried again later, not at once.
+        Ok(()) => inner.index().used(oldest).messages == 0,
         Err(error) => {
             tracing::error!(%error, segment = oldest, "the oldest segment could not be moved");
             false
@@ -56,10 +57,9 @@ fn drop_segment(inner: &Arc<Inner>, segment: u64) -> bool {
 
 /// Writes each message that lives in this segment again at the head of the journal, with all that
 /// has become of it, and waits until that is durable.
-fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<u64, String> {
-    let scanner = Scanner::open(inner.journal().folder(), segment, false);
+fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<(), String> {
+    let scanner = Scanner::open(inner.journal().folder(), segment);
     let mut scanner = scanner.map_err(|error| error.to_string())?;
-    let mut moved = 0;
     loop {
         let found = match scanner.step().map_err(|error| error.to_string())? {
             Next::Record(found) => found,
@@ -74,9 +74,7 @@ fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<u64, String> {
             inner.index().get(accept.id).is_some_and(|slot| slot.position == found.position);
         if lives {
             inner.move_message(accept, found.position, found.octets)?;
-            moved += 1;
         }
     }
-    inner.flush_blocking();
-    Ok(moved)
+    if inner.flush_blocking() { Ok(()) } else { Err("what was moved is not on disk".to_owned()) }
 }

@@ -68,7 +68,7 @@ pub fn read(path: &Path) -> Result<Vec<Listed>, String> {
     let segments = folder.segments().map_err(|error| format!("{}: {error}", path.display()))?;
     for segment in segments {
         // A segment that went since the folder was read held nothing that waits.
-        let Ok(mut scanner) = Scanner::open(&folder, segment, false) else { continue };
+        let Ok(mut scanner) = Scanner::open(&folder, segment) else { continue };
         loop {
             match scanner.step().map_err(|error| error.to_string())? {
                 Next::Record(found) => {
