@@ -2,14 +2,11 @@
 //!
 //! This crate owns nothing outside the program. It does no I/O, reads no clock, spawns nothing and
 //! has no randomness of its own: time, chance and names come in as arguments. Its doors are the
-//! sans-IO sessions [`smtp::server::Server`] and [`smtp::client::Client`], the
-//! [`queue::scheduler::Scheduler`], the [`dkim::sign::Signer`] and the report writer in
-//! [`bounce::dsn`].
+//! sans-IO sessions [`smtp::server::Server`] and [`smtp::client::Client`], and the
+//! [`queue::scheduler::Scheduler`].
 #![forbid(unsafe_code)]
 
-pub mod bounce;
 pub mod clock;
-pub mod dkim;
 pub mod event;
 pub mod mail;
 pub mod queue;

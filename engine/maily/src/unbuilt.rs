@@ -18,7 +18,6 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         ("egress.tls = \"verify\"", config.egress.tls == EgressTls::Verify),
         ("egress.ca_file", config.egress.ca_file.is_some()),
         ("retry.in_doubt = \"settle\"", config.retry.in_doubt == InDoubt::Settle),
-        ("ops.listen", config.ops.listen.is_some()),
         ("more than one source", config.source.len() > 1),
         ("more than one route, or one for a single domain", routes_ask_too_much(config)),
         ("route.tls, route.user and route.password", config.route.iter().any(has_extras)),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -38,6 +38,8 @@ use maily_ingress::session::Shared;
 use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
+use crate::ops;
+use crate::ops::{Check, Watched};
 use crate::unbuilt;
 
 /// Messages between the spool and the queue; more make clients wait.
@@ -53,8 +55,12 @@ pub struct Daemon {
     pub spool: Spool,
     /// The event log.
     pub events: Recorder,
+    /// Where it answers about its health, if it does.
+    pub ops: Option<SocketAddr>,
     draining: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Ended with the daemon, not waited for.
+    watching: JoinSet<()>,
 }
 
 impl Daemon {
@@ -89,7 +95,17 @@ impl Daemon {
             smtp.push(bound.local_addr()?);
             tasks.spawn(listener.serve(bound, draining.clone()));
         }
-        Ok(Self { smtp, counters, spool, events, draining: drain, tasks })
+        let mut watching = JoinSet::new();
+        let mut ops = None;
+        if let Some(address) = config.ops.listen {
+            let watch = Watch { counters: Arc::clone(&counters), spool: spool.clone() };
+            let (bound, serve) = ops::bind(address, Arc::new(watch))
+                .await
+                .with_context(|| format!("cannot listen on {address} for health and metrics"))?;
+            watching.spawn(serve);
+            ops = Some(bound);
+        }
+        Ok(Self { smtp, counters, spool, events, ops, draining: drain, tasks, watching })
     }
 
     /// Ends: no new mail, attempts under way may finish within the bound, all is written.
@@ -100,6 +116,7 @@ impl Daemon {
             tracing::warn!("not all sessions ended in time: their mail is tried again");
         }
         self.tasks.shutdown().await;
+        self.watching.shutdown().await;
         self.spool.flush().await.context("the spool could not be written at the end")
     }
 
@@ -107,10 +124,45 @@ impl Daemon {
     pub fn is_whole(&mut self) -> bool {
         self.tasks.try_join_next().is_none()
     }
+}
 
-    /// Turns of the delivery loop.
-    pub fn turns(&self) -> u64 {
-        self.counters.turns.load(Ordering::Relaxed)
+/// What the ops listener sees of the daemon.
+struct Watch {
+    counters: Arc<Counters>,
+    spool: Spool,
+}
+
+impl Watched for Watch {
+    fn alive(&self) -> bool {
+        self.counters.turns.load(Ordering::Relaxed) > 0
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let failures = self.spool.stats().failures;
+        let reason = format!("{failures} writes or syncs have failed");
+        vec![Check { name: "spool", ok: failures == 0, reason }]
+    }
+
+    fn metrics(&self) -> String {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (counters, stats) = (&self.counters, self.spool.stats());
+        let numbers = [
+            ("maily_recipients_delivered_total", "counter", read(&counters.delivered)),
+            ("maily_attempts_deferred_total", "counter", read(&counters.deferred)),
+            ("maily_recipients_bounced_total", "counter", read(&counters.bounced)),
+            ("maily_recipients_expired_total", "counter", read(&counters.expired)),
+            ("maily_attempts_in_doubt_total", "counter", read(&counters.in_doubt)),
+            ("maily_waiting_messages", "gauge", stats.waiting),
+            ("maily_spool_live_bytes", "gauge", stats.live_octets),
+            ("maily_spool_segments", "gauge", stats.segments),
+            ("maily_spool_quarantined", "gauge", stats.quarantined),
+            ("maily_spool_syncs_total", "counter", stats.syncs),
+            ("maily_spool_failures_total", "counter", stats.failures),
+        ];
+        numbers
+            .iter()
+            .map(|(name, kind, number)| format!("# TYPE {name} {kind}\n{name} {number}\n"))
+            .collect()
     }
 }
 

@@ -1,1 +1,0 @@
-//! Writes delivery status notifications (RFC 3464).

@@ -1,0 +1,201 @@
+//! The whole daemon as a process, from a client's socket to a next hop's.
+#![expect(clippy::unwrap_used, reason = "a test that cannot do its part must fail")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use maily::clock::WallClock;
+use maily::sink::behaviour::Behaviour;
+use maily::sink::ledger::Ledger;
+use maily::sink::session::Sink;
+
+/// Kills in one run; `MAILY_KILLS` asks for more.
+const KILLS: u32 = 20;
+/// Clients that hand in mail at once.
+const CLIENTS: u64 = 8;
+/// Connections to the one site: as many deliveries can be repeated by a kill.
+const IN_FLIGHT_MAX: u64 = 20;
+
+/// A next hop on this machine, as a runtime that lives as long as it.
+struct NextHop {
+    address: SocketAddr,
+    ledger: Arc<Ledger>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn next_hop(behaviour: Behaviour) -> NextHop {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let ledger = Arc::new(Ledger::default());
+    let sink = Sink {
+        name: "hop.example".into(),
+        behaviour,
+        ledger: Arc::clone(&ledger),
+        tls: Some(maily::tls::self_signed("hop.example").unwrap()),
+        clock: Arc::new(WallClock::start()),
+        remember: true,
+    };
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (address, serve) = runtime.block_on(sink.bind(any)).unwrap();
+    runtime.spawn(serve);
+    NextHop { address, ledger, _runtime: runtime }
+}
+
+/// A daemon's configuration on disk.
+fn configure(folder: &Path, hop: SocketAddr) -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "[spool]\nfolder = \"{0}/spool\"\nsegment_size = \"1MiB\"\n\
+         [events]\nfolder = \"{0}/events\"\n\
+         [[listener]]\naddress = \"{free}\"\n\
+         [egress]\nallow_networks = [\"127.0.0.0/8\"]\n\
+         [[route]]\ndomain = \"*\"\nhost = \"127.0.0.1\"\nport = {1}\n\
+         [retry]\ndelay_min = \"500ms\"\ndelay_max = \"2s\"\n",
+        folder.display(),
+        hop.port(),
+    );
+    std::fs::write(folder.join("maily.toml"), text).unwrap();
+    free
+}
+
+fn start(folder: &Path, address: SocketAddr) -> Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_maily"))
+        .args(["serve", "--config"])
+        .arg(folder.join("maily.toml"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the daemon to listen", || TcpStream::connect(address).is_ok());
+    child
+}
+
+fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
+    for _ in 0..1_200 {
+        if happened() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("waited a minute for {what}");
+}
+
+/// Hands in messages until the connection breaks or `enough`; gives the numbers that got a 250.
+fn hand_in(address: SocketAddr, numbers: &AtomicU64, enough: &AtomicBool) -> Vec<u64> {
+    let mut taken = Vec::new();
+    let Ok(stream) = TcpStream::connect(address) else { return taken };
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut replies = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    let mut say = |text: &str, code: &str| -> bool {
+        if stream.write_all(text.as_bytes()).is_err() {
+            return false;
+        }
+        let mut line = String::new();
+        matches!(replies.read_line(&mut line), Ok(octets) if octets > 0) && line.starts_with(code)
+    };
+    if !say("", "220") || !say("HELO client.example\r\n", "250") {
+        return taken;
+    }
+    while !enough.load(Ordering::Relaxed) {
+        let number = numbers.fetch_add(1, Ordering::Relaxed);
+        let body = "one line of the message\r\n".repeat(40);
+        let message = format!("Message-ID: <{number}@client.example>\r\n\r\n{body}.\r\n");
+        let whole = say("MAIL FROM:<>\r\n", "250")
+            && say(&format!("RCPT TO:<r{number}@d{}.example>\r\n", number % 7), "250")
+            && say("DATA\r\n", "354")
+            && say(&message, "250");
+        if !whole {
+            break;
+        }
+        taken.push(number);
+    }
+    taken
+}
+
+/// Hands in mail with several clients for so long; gives the numbers that got a 250.
+fn load(address: SocketAddr, numbers: &AtomicU64, end: impl FnOnce()) -> Vec<u64> {
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|_| scope.spawn(|| hand_in(address, numbers, &enough))).collect();
+        end();
+        enough.store(true, Ordering::Relaxed);
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
+}
+
+fn came(ledger: &Ledger, number: u64) -> u32 {
+    let key = (
+        format!("<{number}@client.example>").into(),
+        format!("r{number}@d{}.example", number % 7).into(),
+    );
+    ledger.taken().get(&key).copied().unwrap_or(0)
+}
+
+fn missing(ledger: &Ledger, numbers: &[u64]) -> usize {
+    let taken = ledger.taken();
+    let key = |number: &u64| {
+        let (id, to) =
+            (format!("<{number}@client.example>"), format!("r{number}@d{}.example", number % 7));
+        (id.into(), to.into())
+    };
+    numbers.iter().filter(|number| !taken.contains_key(&key(number))).count()
+}
+
+#[test]
+fn kill_9_loses_nothing_that_got_a_250() {
+    let folder = tempfile::tempdir().unwrap();
+    let hop = next_hop(Behaviour::Accept);
+    let address = configure(folder.path(), hop.address);
+    let kills = std::env::var("MAILY_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
+    let numbers = AtomicU64::new(0);
+    let mut acknowledged = Vec::new();
+    for round in 0..kills {
+        let mut daemon = start(folder.path(), address);
+        // Another moment each round, from the first messages to well under way.
+        let moment = Duration::from_millis(u64::from(round * 37 % 23) * 11);
+        acknowledged.extend(load(address, &numbers, || {
+            std::thread::sleep(moment);
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }));
+    }
+    let mut daemon = start(folder.path(), address);
+    wait_for("all that was acknowledged", || missing(&hop.ledger, &acknowledged) == 0);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    let again: u64 = hop.ledger.taken().values().map(|times| u64::from(times - 1)).sum();
+    println!("{kills} kills, {} acknowledged, 0 lost, {again} twice", acknowledged.len());
+    assert!(acknowledged.len() > 100, "the load was too small to show anything");
+    // A settlement waits a moment for company before it is written, so a little more than what was
+    // on the wire can come again.
+    let bound = u64::from(kills) * IN_FLIGHT_MAX * 4;
+    assert!(again <= bound, "{again} came again, more than {bound}");
+}
+
+#[test]
+fn term_ends_in_order_and_what_waits_is_delivered_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let hop = next_hop(Behaviour::Greylist(Duration::from_secs(2)));
+    let address = configure(folder.path(), hop.address);
+    let numbers = AtomicU64::new(0);
+    let mut daemon = start(folder.path(), address);
+    let acknowledged = load(address, &numbers, || std::thread::sleep(Duration::from_millis(300)));
+    let pid = daemon.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(daemon.wait().unwrap().success(), "an ordered end is exit 0");
+    assert!(missing(&hop.ledger, &acknowledged) > 0, "greylisted mail still waits");
+    let mut daemon = start(folder.path(), address);
+    wait_for("deferred mail", || missing(&hop.ledger, &acknowledged) == 0);
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    for number in acknowledged {
+        assert_eq!(came(&hop.ledger, number), 1, "message {number}");
+    }
+}
