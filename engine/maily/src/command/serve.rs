@@ -1,12 +1,15 @@
 //! `maily serve` and `maily check`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 use maily_config::config::Config;
+use maily_config::config::watching::{Log, LogFormat};
 use maily_config::load;
 use maily_core::clock::Clock;
 
@@ -36,13 +39,22 @@ pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// Diagnostic messages go to standard error, as text or as one JSON object a line.
+fn log(settings: &Log) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&settings.filter))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
 /// Runs the daemon until SIGTERM or SIGINT.
 pub async fn serve(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     let config = read(&arguments)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log.filter))
-        .with_writer(std::io::stderr)
-        .init();
+    log(&config.log);
     let mut terminate = signal(SignalKind::terminate()).context("signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
     let daemon = Daemon::start(&config, clock).await?;
