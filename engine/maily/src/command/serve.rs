@@ -57,15 +57,20 @@ pub async fn serve(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, 
     log(&config.log);
     let mut terminate = signal(SignalKind::terminate()).context("signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("signals")?;
+    let mut hangup = signal(SignalKind::hangup()).context("signals")?;
     let daemon = Daemon::start(&config, clock).await?;
     for address in &daemon.smtp {
         tracing::info!(%address, "listening for SMTP");
     }
     // Nobody may watch: outside systemd there is no socket to tell.
     let _unwatched = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            // Unhandled, it would end the process.
+            _ = hangup.recv() => tracing::warn!("no reload yet: restart to read the configuration"),
+        }
     }
     tracing::info!("ending: no new mail, what is under way may finish");
     let _unwatched = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
