@@ -141,7 +141,7 @@ impl Journal {
             }
             files.insert(segment, Arc::new(file));
         }
-        let last = segments.last().copied().unwrap_or(0);
+        let last = folder.highest().map_err(wrap)?;
         reserve(&folder, options).map_err(wrap)?;
         let shared = Arc::new(Shared {
             inbox: Inbox::new(),
@@ -443,6 +443,22 @@ mod tests {
             assert!(settle(n), "settlement {n}");
             assert_eq!(append(&journal, "more"), Err(AppendError::Full), "after {n}");
         }
+    }
+
+    #[test]
+    fn old_records_do_not_count_again_after_every_segment_was_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        append(&journal, "old").unwrap();
+        drop(journal);
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        journal.segments().into_iter().for_each(|s| journal.drop_segment(s).unwrap());
+        drop(journal);
+        for n in 0..4 {
+            let journal = Journal::open(dir.path(), &options()).unwrap();
+            append(&journal, &format!("new {n}")).unwrap();
+        }
+        assert_eq!(texts(dir.path()).0, ["new 0", "new 1", "new 2", "new 3"]);
     }
 
     #[test]

@@ -80,6 +80,15 @@ impl Folder {
         Ok(found)
     }
 
+    /// The highest number that any file here has had. A new segment takes a higher one, so that what
+    /// a reused file still holds can never count again.
+    pub fn highest(&self) -> io::Result<u64> {
+        let spares = self.spares()?;
+        let numbers = spares.iter().filter_map(|path| path.file_stem()?.to_str());
+        let spare = numbers.filter_map(|text| u64::from_str_radix(text, 16).ok()).max();
+        Ok(self.segments()?.last().copied().max(spare).unwrap_or(0))
+    }
+
     /// The file of a segment.
     pub fn segment_path(&self, segment: u64) -> PathBuf {
         self.path.join(format!("{segment:016x}.seg"))
