@@ -80,8 +80,8 @@ impl Folder {
         Ok(found)
     }
 
-    /// The highest number that any file here has had. A new segment takes a higher one, so that what
-    /// a reused file still holds can never count again.
+    /// The highest number that any file here has had. A new segment takes a higher one, so that
+    /// what a reused file still holds can never count again.
     pub fn highest(&self) -> io::Result<u64> {
         let spares = self.spares()?;
         let numbers = spares.iter().filter_map(|path| path.file_stem()?.to_str());
