@@ -34,12 +34,15 @@ use maily_core::smtp::client::Action;
 use maily_core::smtp::client::Client;
 use maily_core::smtp::client::Delivery;
 use maily_core::smtp::client::TlsPolicy;
+use maily_core::smtp::reply::Reply;
 use maily_core::smtp::reply_parser::ReplyParser;
 
 use crate::guard::may_connect;
 use crate::resolve::Resolver;
 use crate::resolve::Route;
 
+/// Octets written before we look again whether the peer speaks.
+const WRITE_OCTETS: usize = 64 << 10;
 /// How long taking leave may last.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -310,46 +313,90 @@ impl Connection {
         Ok(())
     }
 
+    /// Writes all, unless the peer speaks first: everything it was asked has been answered by then,
+    /// so whatever it says is out of step and must not be taken for a later answer.
     async fn write(&mut self, pieces: Vec<Bytes>) {
-        let wait = self.settings.reply_timeout;
-        let Some(stream) = &mut self.stream else { return };
-        let writing = async {
-            match pieces.as_slice() {
-                [one] => stream.write_all(one).await?,
-                many => stream.write_all(&many.concat()).await?,
-            }
-            stream.flush().await
-        };
-        match tokio::time::timeout(wait, writing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.client.on_failure(&format!("connection lost: {error}")),
-            Err(_) => self.client.on_failure("the next hop does not read"),
+        match self.try_write(&pieces).await {
+            Ok(()) => self.client.on_written(),
+            Err(why) => self.client.on_failure(&why),
         }
     }
 
-    /// Reads until a whole reply is there, and feeds it.
+    async fn try_write(&mut self, pieces: &[Bytes]) -> Result<(), String> {
+        let wait = self.settings.reply_timeout;
+        let whole = match pieces {
+            [one] => one.clone(),
+            many => Bytes::from(many.concat()),
+        };
+        for chunk in whole.chunks(WRITE_OCTETS) {
+            self.refuse_early_reply().await?;
+            let Some(stream) = &mut self.stream else {
+                return Err("the connection is gone".to_owned());
+            };
+            // RFC 5321 4.5.3.2.5: a time-out for each block, not for the whole message.
+            tokio::time::timeout(wait, stream.write_all(chunk))
+                .await
+                .map_err(|_| "the next hop does not read".to_owned())?
+                .map_err(|error| format!("connection lost: {error}"))?;
+        }
+        let Some(stream) = &mut self.stream else {
+            return Err("the connection is gone".to_owned());
+        };
+        tokio::time::timeout(wait, stream.flush())
+            .await
+            .map_err(|_| "the next hop does not read".to_owned())?
+            .map_err(|error| format!("connection lost: {error}"))
+    }
+
+    /// Looks, without waiting, whether the peer has said what nobody asked for.
+    async fn refuse_early_reply(&mut self) -> Result<(), String> {
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        self.input.reserve(2_048);
+        tokio::select! {
+            biased;
+            read = stream.read_buf(&mut self.input) => match read {
+                Ok(0) => return Err("the next hop closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("connection lost: {error}")),
+            },
+            () = std::future::ready(()) => {}
+        }
+        if self.input.is_empty() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&self.input);
+        Err(format!("the next hop spoke out of turn: {}", text.lines().next().unwrap_or_default()))
+    }
+
+    /// Reads until a whole reply is there, and feeds it. The time-out is for the whole reply: a
+    /// peer that sends an octet now and then holds nobody.
     async fn read(&mut self) {
+        let Some(wait) = self.client.timeout() else {
+            return self.client.on_failure("nothing is awaited");
+        };
+        let wait = wait.min(self.settings.reply_timeout);
+        match tokio::time::timeout(wait, self.reply()).await {
+            Ok(Ok(reply)) => self.client.on_reply(&reply),
+            Ok(Err(why)) => self.client.on_failure(&why),
+            Err(_) => self.client.on_failure("no reply in time"),
+        }
+    }
+
+    async fn reply(&mut self) -> Result<Reply, String> {
         loop {
             match self.parser.parse(&mut self.input) {
-                Ok(Some(reply)) => return self.client.on_reply(&reply),
+                Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
-                Err(error) => return self.client.on_failure(&format!("no reply: {error:?}")),
+                Err(error) => return Err(format!("no reply: {error:?}")),
             }
-            let Some(wait) = self.client.timeout() else {
-                return self.client.on_failure("nothing is awaited");
+            let Some(stream) = &mut self.stream else {
+                return Err("the connection is gone".to_owned());
             };
             self.input.reserve(2_048);
-            let Some(stream) = &mut self.stream else {
-                return self.client.on_failure("the connection is gone");
-            };
-            let reading = stream.read_buf(&mut self.input);
-            match tokio::time::timeout(wait.min(self.settings.reply_timeout), reading).await {
-                Ok(Ok(0)) => return self.client.on_failure("the next hop closed the connection"),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    return self.client.on_failure(&format!("connection lost: {error}"));
-                }
-                Err(_) => return self.client.on_failure("no reply in time"),
+            match stream.read_buf(&mut self.input).await {
+                Ok(0) => return Err("the next hop closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Err(format!("connection lost: {error}")),
             }
         }
     }

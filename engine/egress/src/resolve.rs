@@ -25,7 +25,7 @@ use maily_core::mail::outcome::Scope;
 
 /// Mail hosts of a domain that are tried.
 pub const HOSTS_MAX: usize = 10;
-/// Addresses of a mail host that are tried.
+/// Addresses of a mail host that are tried, of each family.
 pub const ADDRESSES_MAX: usize = 4;
 /// How long a route is used before it is looked up again.
 pub const ROUTE_LIFE: Duration = Duration::from_secs(300);
@@ -187,16 +187,17 @@ impl Resolver {
         for lookup in [v6, v4] {
             match lookup {
                 Ok(lookup) => {
-                    found.extend(lookup.answers().iter().filter_map(|record| match &record.data {
-                        RData::A(a) => Some(IpAddr::V4(a.0)),
-                        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
-                        _ => None,
-                    }));
+                    let addresses =
+                        lookup.answers().iter().filter_map(|record| match &record.data {
+                            RData::A(a) => Some(IpAddr::V4(a.0)),
+                            RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+                            _ => None,
+                        });
+                    found.extend(addresses.take(ADDRESSES_MAX));
                 }
                 Err(error) => why = error.to_string(),
             }
         }
-        found.truncate(ADDRESSES_MAX);
         if found.is_empty() { Err(format!("{host} has no address: {why}")) } else { Ok(found) }
     }
 }

@@ -10,12 +10,13 @@
 //! What each coming reply will answer stands in one queue, so that pipelining (RFC 2920) needs no
 //! code of its own.
 
+mod words;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mail::envelope::Notify;
 use crate::mail::envelope::Recipient;
 use crate::mail::envelope::RecipientIndex;
 use crate::mail::envelope::Ret;
@@ -25,6 +26,10 @@ use crate::mail::outcome::Diagnosis;
 use crate::mail::outcome::EnhancedStatus;
 use crate::mail::outcome::Outcome;
 use crate::mail::outcome::Scope;
+use crate::smtp::client::words::dsn_parameters;
+use crate::smtp::client::words::line;
+use crate::smtp::client::words::outcome;
+use crate::smtp::client::words::told;
 use crate::smtp::content::Content;
 use crate::smtp::reply::Reply;
 use crate::smtp::xtext;
@@ -56,6 +61,15 @@ pub struct Delivery {
     pub smtputf8: bool,
     /// What it says.
     pub content: Content,
+}
+
+impl Delivery {
+    /// Whether it can only go with SMTPUTF8 (RFC 6531 3.2).
+    fn needs_smtputf8(&self) -> bool {
+        let ascii = self.reverse_path.mailbox().is_none_or(|mailbox| mailbox.is_ascii())
+            && self.recipients.iter().all(|(_, to)| to.forward_path.0.is_ascii());
+        self.smtputf8 || !ascii
+    }
 }
 
 /// What the caller must do next.
@@ -112,7 +126,7 @@ struct Extensions {
 struct InFlight {
     delivery: Delivery,
     outcomes: Vec<Option<Outcome>>,
-    /// The final dot has been handed to the caller.
+    /// The final dot has been written.
     sent: bool,
 }
 
@@ -197,9 +211,7 @@ impl Client {
                 "the next hop takes no message of this size",
             );
         }
-        let addresses_ascii = delivery.reverse_path.mailbox().is_none_or(|m| m.is_ascii())
-            && delivery.recipients.iter().all(|(_, r)| r.forward_path.0.is_ascii());
-        if (delivery.smtputf8 || !addresses_ascii) && !self.extensions.smtputf8 {
+        if delivery.needs_smtputf8() && !self.extensions.smtputf8 {
             return ours(EnhancedStatus::new(5, 6, 7), "the next hop does not offer SMTPUTF8");
         }
         if !self.extensions.eight_bit && delivery.content.is_eight_bit() {
@@ -217,7 +229,7 @@ impl Client {
         if delivery.content.is_eight_bit() {
             mail += " BODY=8BITMIME";
         }
-        if delivery.smtputf8 {
+        if delivery.needs_smtputf8() {
             mail += " SMTPUTF8";
         }
         if self.extensions.dsn {
@@ -302,6 +314,15 @@ impl Client {
         self.actions.push_back(Action::Close);
     }
 
+    /// All that was to be written is written: from the final dot on, a lost reply leaves doubt.
+    pub fn on_written(&mut self) {
+        if self.expected.back() == Some(&Expect::Message)
+            && let Some(flight) = &mut self.in_flight
+        {
+            flight.sent = true;
+        }
+    }
+
     /// Feeds the next reply.
     pub fn on_reply(&mut self, reply: &Reply) {
         let Some(expected) = self.expected.pop_front() else {
@@ -315,12 +336,19 @@ impl Client {
                 self.say(format!("EHLO {}", self.ehlo_name), Expect::Ehlo);
             }
             Expect::Ehlo if reply.code == 250 => self.greeted(reply),
-            Expect::Ehlo if reply.is_permanent() && !self.tls_on => {
+            // HELO has no STARTTLS: where TLS is required it is no way out.
+            Expect::Ehlo
+                if reply.is_permanent() && !self.tls_on && self.tls != TlsPolicy::Require =>
+            {
                 self.say(format!("HELO {}", self.ehlo_name), Expect::Helo);
             }
             Expect::Helo if reply.code == 250 => self.open(),
             Expect::StartTls if reply.code == 220 => self.actions.push_back(Action::StartTls),
             Expect::StartTls if self.tls == TlsPolicy::May => self.open(),
+            // RFC 5321 4.3.2: neither MAIL nor RCPT is answered with 3xx.
+            Expect::Mail | Expect::Rcpt(_) if (300..400).contains(&reply.code) => {
+                self.fail(told(reply));
+            }
             Expect::Mail => self.on_mail(reply),
             Expect::Rcpt(index) => self.on_rcpt(index, reply),
             Expect::Data => self.on_data(reply),
@@ -406,7 +434,6 @@ impl Client {
         if reply.code == 354 {
             // RFC 2920 3.1: 354 though nobody is left: an empty message ends it.
             let pieces = if wanted {
-                flight.sent = true;
                 flight.delivery.content.pieces()
             } else {
                 vec![Bytes::from_static(b".\r\n")]
@@ -441,47 +468,6 @@ impl Client {
         let indices = flight.delivery.recipients.into_iter().map(|(index, _)| index);
         let done = indices.zip(flight.outcomes.into_iter().flatten()).collect();
         self.actions.push_back(Action::Done(done));
-    }
-}
-
-fn line(mut command: String) -> Bytes {
-    command.push_str("\r\n");
-    Bytes::from(command)
-}
-
-/// RFC 3461 5.2: NOTIFY and ORCPT as they were given.
-fn dsn_parameters(recipient: &Recipient) -> String {
-    let mut text = String::new();
-    match recipient.notify {
-        Notify::Unspecified => {}
-        Notify::Never => text += " NOTIFY=NEVER",
-        Notify::On { success, failure, delay } => {
-            let words = [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")];
-            let words: Vec<_> = words.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
-            text += &format!(" NOTIFY={}", words.join(","));
-        }
-    }
-    if let Some(original) = &recipient.original {
-        text += &format!(" ORCPT={};{}", original.address_type, xtext::encode(&original.address));
-    }
-    text
-}
-
-/// The peer's words; a status of ours where it gave none.
-fn told(reply: &Reply) -> Diagnosis {
-    let class = if reply.is_positive() { 4 } else { (reply.code / 100) as u8 };
-    let status = reply.status.unwrap_or_else(|| EnhancedStatus::new(class, 0, 0));
-    Diagnosis::reply(reply.code, status, &reply.text())
-}
-
-fn outcome(reply: &Reply, scope: Scope) -> Outcome {
-    match reply.code {
-        200..=299 => {
-            let status = reply.status.unwrap_or_else(|| EnhancedStatus::new(2, 0, 0));
-            Outcome::Delivered(Diagnosis::reply(reply.code, status, &reply.text()))
-        }
-        500.. => Outcome::Bounced { scope, diagnosis: told(reply) },
-        _ => Outcome::Deferred { scope, diagnosis: told(reply) },
     }
 }
 

@@ -27,6 +27,7 @@ fn run(client: &mut Client, replies: &[&str]) -> Vec<String> {
         while let Some(action) = client.poll() {
             match action {
                 Action::Write(pieces) => {
+                    client.on_written();
                     let text = String::from_utf8(pieces.concat()).unwrap();
                     seen.extend(text.split_terminator("\r\n").map(str::to_owned));
                 }
@@ -141,9 +142,11 @@ fn tls_is_used_if_offered_and_required_if_told() {
     let seen = run(&mut client, &["220 mx", "250-mx\n250 STARTTLS", "220 go", "250 mx"]);
     assert_eq!(seen, ["EHLO me.example", "STARTTLS", "[tls]", "EHLO me.example"]);
     assert!(client.is_ready());
-    let mut client = Client::new("me.example", TlsPolicy::Require);
-    assert_eq!(run(&mut client, &["220 mx", "250 mx"]), ["EHLO me.example", "[close]"]);
-    assert!(client.over().is_some());
+    for answer in ["250 mx", "502 5.5.1 what?"] {
+        let mut client = Client::new("me.example", TlsPolicy::Require);
+        assert_eq!(run(&mut client, &["220 mx", answer]), ["EHLO me.example", "[close]"]);
+        assert!(client.over().is_some());
+    }
 }
 
 #[test]
