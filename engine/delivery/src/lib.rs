@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+pub mod connections;
+pub mod counters;
 pub mod dispatcher;
+pub mod loader;
+pub mod reporter;
+pub mod routes;
 pub mod settle;
 pub mod worker;

@@ -26,7 +26,8 @@ use maily_core::queue::retry::RetryPlan;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
 use maily_core::smtp::server::config::ServerConfig;
-use maily_delivery::dispatcher::{Counters, Dispatcher};
+use maily_delivery::counters::Counters;
+use maily_delivery::dispatcher::{Dispatcher, Parts};
 use maily_delivery::worker;
 use maily_egress::connection::{Settings, Source};
 use maily_egress::resolve::Resolver;
@@ -77,17 +78,14 @@ impl Daemon {
         let shared = Arc::new(sending(config, &clock)?);
         let seed = clock.now().as_micros();
         let scheduler = Scheduler::new(policy(config)?, seed);
-        let (for_dispatcher, log) = (spool.clone(), events.clone());
-        let (counted, draining_too) = (Arc::clone(&counters), draining.clone());
-        tasks.spawn(Dispatcher::run(
+        let parts = Parts {
             scheduler,
-            for_dispatcher,
-            log,
+            spool: spool.clone(),
+            events: events.clone(),
             shared,
-            counted,
-            queued,
-            draining_too,
-        ));
+            counters: Arc::clone(&counters),
+        };
+        tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
         let mut smtp = Vec::new();
         let door = front_door(config, &spool, &events, &clock);
         for settings in &config.listener {

@@ -1,0 +1,66 @@
+//! Where the mail of each domain goes now, as far as the dispatcher has asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use maily_core::mail::address::Domain;
+use maily_core::mail::outcome::Outcome;
+use maily_core::queue::action::DestinationId;
+use maily_egress::resolve::Route;
+
+use crate::worker::Shared;
+
+/// The answer to a look-up.
+#[derive(Debug)]
+pub struct Found {
+    /// What the scheduler calls the domain.
+    pub id: DestinationId,
+    /// The domain.
+    pub domain: Domain,
+    /// Where its mail goes, or what becomes of it.
+    pub route: Result<Route, Outcome>,
+}
+
+/// The routes.
+pub struct Routes {
+    shared: Arc<Shared>,
+    found: mpsc::UnboundedSender<Found>,
+    /// By site.
+    routes: HashMap<Box<str>, Route>,
+    sites: HashMap<Domain, Box<str>>,
+}
+
+impl Routes {
+    /// No routes; look-ups are answered into this channel.
+    pub fn new(shared: Arc<Shared>, found: mpsc::UnboundedSender<Found>) -> Self {
+        Self { shared, found, routes: HashMap::new(), sites: HashMap::new() }
+    }
+
+    /// Looks up a domain; the answer comes through the channel.
+    pub fn look_up(&self, id: DestinationId, domain: Domain) {
+        let (shared, found) = (Arc::clone(&self.shared), self.found.clone());
+        tokio::spawn(async move {
+            let route = shared.resolver.route(&domain).await;
+            // The dispatcher is gone only when the process is.
+            let _gone = found.send(Found { id, domain, route });
+        });
+    }
+
+    /// Keeps what was found.
+    pub fn learn(&mut self, domain: Domain, route: Route) {
+        self.sites.insert(domain, route.site.clone());
+        self.routes.insert(route.site.clone(), route);
+    }
+
+    /// Where this domain's mail goes.
+    pub fn of(&self, domain: &Domain) -> Option<&Route> {
+        self.routes.get(self.sites.get(domain)?)
+    }
+
+    /// The name of the site that serves this domain; empty if none was found.
+    pub fn site(&self, domain: &Domain) -> Box<str> {
+        self.sites.get(domain).cloned().unwrap_or_default()
+    }
+}
