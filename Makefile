@@ -11,3 +11,13 @@ test: lint
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# More crashes than CI has time for: make test-power-cuts ROUNDS=200 FS=xfs
+.PHONY: test-power-cuts test-kills
+ROUNDS ?= 200
+FS ?= ext4
+test-power-cuts:
+	MAILY_CUTS=$(ROUNDS) MAILY_CUT_FS=$(FS) cargo test -p maily --test flows -- --nocapture power_cut
+
+test-kills:
+	MAILY_KILLS=$(ROUNDS) cargo test -p maily --test flows -- --nocapture kill_9

@@ -14,12 +14,11 @@ use maily::sink::behaviour::Behaviour;
 use maily::sink::ledger::Ledger;
 use maily::sink::session::Sink;
 
-/// Kills in one run; `MAILY_KILLS` asks for more.
-const KILLS: u32 = 20;
+#[path = "flows/crash.rs"]
+mod crash;
+
 /// Clients that hand in mail at once.
 const CLIENTS: u64 = 8;
-/// Connections to the one site: as many deliveries can be repeated by a kill.
-const IN_FLIGHT_MAX: u64 = 20;
 
 /// A next hop on this machine, as a runtime that lives as long as it.
 struct NextHop {
@@ -146,37 +145,6 @@ fn missing(ledger: &Ledger, numbers: &[u64]) -> usize {
         (id.into(), to.into())
     };
     numbers.iter().filter(|number| !taken.contains_key(&key(number))).count()
-}
-
-#[test]
-fn kill_9_loses_nothing_that_got_a_250() {
-    let folder = tempfile::tempdir().unwrap();
-    let hop = next_hop(Behaviour::Accept);
-    let address = configure(folder.path(), hop.address);
-    let kills = std::env::var("MAILY_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
-    let numbers = AtomicU64::new(0);
-    let mut acknowledged = Vec::new();
-    for round in 0..kills {
-        let mut daemon = start(folder.path(), address);
-        // Another moment each round, from the first messages to well under way.
-        let moment = Duration::from_millis(u64::from(round * 37 % 23) * 11);
-        acknowledged.extend(load(address, &numbers, || {
-            std::thread::sleep(moment);
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }));
-    }
-    let mut daemon = start(folder.path(), address);
-    wait_for("all that was acknowledged", || missing(&hop.ledger, &acknowledged) == 0);
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-    let again: u64 = hop.ledger.taken().values().map(|times| u64::from(times - 1)).sum();
-    println!("{kills} kills, {} acknowledged, 0 lost, {again} twice", acknowledged.len());
-    assert!(acknowledged.len() > 100, "the load was too small to show anything");
-    // A settlement waits a moment for company before it is written, so a little more than what was
-    // on the wire can come again.
-    let bound = u64::from(kills) * IN_FLIGHT_MAX * 4;
-    assert!(again <= bound, "{again} came again, more than {bound}");
 }
 
 #[test]
