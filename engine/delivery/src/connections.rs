@@ -40,6 +40,7 @@ impl Connections {
                 Err(TrySendError::Full(back) | TrySendError::Closed(back)) => job = back,
             }
         }
-        tokio::spawn(worker::run(Arc::clone(&self.shared), route.clone(), job, self.told.clone()));
+        let (shared, source) = (Arc::clone(&self.shared), Arc::clone(&self.shared.source));
+        tokio::spawn(worker::run(shared, source, route.clone(), job, self.told.clone()));
     }
 }

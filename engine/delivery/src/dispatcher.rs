@@ -266,7 +266,7 @@ impl Dispatcher {
     fn on_told(&mut self, told: Told) {
         self.flying -= 1;
         match told {
-            Told::Finished { job, outcomes, peer, micros, free } => {
+            Told::Finished { job, outcomes, peer, micros, free, .. } => {
                 if let Some(free) = free {
                     self.connections.offer(job.attempt.site, free);
                 }

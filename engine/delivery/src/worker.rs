@@ -31,6 +31,8 @@ pub enum Told {
         outcomes: Vec<(RecipientIndex, Outcome)>,
         /// With whom it spoke.
         peer: Option<Peer>,
+        /// Whether the next hop offered DSN: else nobody further on reports for us (RFC 3461 5.2).
+        dsn: bool,
         /// From getting the job to its end.
         micros: u64,
         /// Where the worker takes the next job, if it can.
@@ -45,7 +47,7 @@ pub struct Shared {
     /// Finds addresses.
     pub resolver: Resolver,
     /// Where we send from.
-    pub source: Source,
+    pub source: Arc<Source>,
     /// How connections are made.
     pub settings: Settings,
     /// How long a connection may idle.
@@ -54,17 +56,24 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Works for one site until there is nothing to do.
-pub async fn run(shared: Arc<Shared>, route: Route, first: Job, told: mpsc::UnboundedSender<Told>) {
+/// Works for one site, from one source, until there is nothing to do.
+pub async fn run(
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    route: Route,
+    first: Job,
+    told: mpsc::UnboundedSender<Told>,
+) {
     let begun = shared.clock.now();
-    let opened = connection::open(&shared.resolver, &route, &shared.source, &shared.settings).await;
+    let opened = connection::open(&shared.resolver, &route, &source, &shared.settings).await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(why) => {
             let micros = shared.clock.now().since(begun).as_micros() as u64;
             let outcomes = all_deferred(&first, &why);
+            let job = Box::new(first);
             let finished =
-                Told::Finished { job: Box::new(first), outcomes, peer: None, micros, free: None };
+                Told::Finished { job, outcomes, peer: None, dsn: false, micros, free: None };
             // The dispatcher is gone only when the process is.
             let _gone = told.send(finished);
             return;
@@ -79,7 +88,8 @@ pub async fn run(shared: Arc<Shared>, route: Route, first: Job, told: mpsc::Unbo
         let ready = connection.is_ready();
         let free = ready.then(|| next.clone());
         let peer = Some(connection.peer().clone());
-        let finished = Told::Finished { job: Box::new(job), outcomes, peer, micros, free };
+        let dsn = connection.offers_dsn();
+        let finished = Told::Finished { job: Box::new(job), outcomes, peer, dsn, micros, free };
         if told.send(finished).is_err() || !ready {
             break;
         }

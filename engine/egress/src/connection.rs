@@ -255,6 +255,11 @@ impl Connection {
         self.client.is_ready()
     }
 
+    /// Whether the next hop offers DSN (RFC 3461).
+    pub const fn offers_dsn(&self) -> bool {
+        self.client.offers_dsn()
+    }
+
     /// With whom we speak.
     pub const fn peer(&self) -> &Peer {
         &self.peer

@@ -197,11 +197,11 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Sh
     let source = config.source.first();
     Ok(worker::Shared {
         resolver,
-        source: Source {
+        source: Arc::new(Source {
             name: source.map_or("default", |source| &source.name).into(),
             address: source.and_then(|source| source.address),
             ehlo: source.and_then(|s| s.ehlo.as_ref()).unwrap_or(hostname).as_str().into(),
-        },
+        }),
         settings: Settings {
             allowed: egress.allow_networks.clone(),
             connect_timeout: egress.connect_timeout,

@@ -177,6 +177,11 @@ impl Client {
         self.over.as_ref()
     }
 
+    /// Whether the peer offers DSN (RFC 3461).
+    pub const fn offers_dsn(&self) -> bool {
+        self.extensions.dsn
+    }
+
     /// How long the peer may take for its next reply; none if nothing is awaited.
     pub fn timeout(&self) -> Option<Duration> {
         self.expected.front().map(|expect| expect.timeout())
