@@ -1,6 +1,7 @@
 //! `maily sink`: a test server that receives, counts and forgets.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Keep each Message-ID and recipient, and count what came more than once.
     #[arg(long)]
     remember: bool,
+    /// Keep each message: N.eml is the message, N.envelope the commands it came with.
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Print the counts as one JSON object at the end.
     #[arg(long)]
     json: bool,
@@ -41,7 +45,15 @@ pub struct Arguments {
 
 /// Serves until interrupted, or until the messages asked for have come.
 pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
-    let ledger = Arc::new(Ledger::default());
+    let ledger = Arc::new(match &arguments.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))
+                .map_err(|error| Failure::new(Exit::Io, error))?;
+            Ledger::keeping(folder.clone())
+        }
+        None => Ledger::default(),
+    });
     let sink = Sink {
         name: "sink.maily.example".into(),
         behaviour: arguments.behave.clone(),

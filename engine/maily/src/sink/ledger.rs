@@ -1,6 +1,8 @@
 //! What a sink has seen: counts, and each accepted message by Message-ID and recipient.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -31,12 +33,32 @@ pub struct Ledger {
     pub signed: AtomicU64,
     /// Octets of messages.
     pub octets: AtomicU64,
+    /// Messages kept as files.
+    kept: AtomicU64,
+    keep: Option<PathBuf>,
     taken: Mutex<Taken>,
     refused: Mutex<HashSet<Box<str>>>,
     first_seen: Mutex<HashMap<Box<str>, Timestamp>>,
 }
 
 impl Ledger {
+    /// A ledger that also keeps each message as a file in this folder.
+    pub fn keeping(folder: PathBuf) -> Self {
+        Self { keep: Some(folder), ..Self::default() }
+    }
+
+    /// Writes `N.envelope`, the lines of MAIL and RCPT, and then `N.eml`, the message octet for
+    /// octet; nothing if no folder was given.
+    pub fn keep(&self, envelope: &str, message: &[u8]) -> io::Result<()> {
+        let Some(folder) = &self.keep else { return Ok(()) };
+        let number = self.kept.fetch_add(1, Ordering::Relaxed) + 1;
+        std::fs::write(folder.join(format!("{number}.envelope")), envelope)?;
+        // Under another name first: a file with the right name is whole.
+        let half = folder.join(format!("{number}.part"));
+        std::fs::write(&half, message)?;
+        std::fs::rename(half, folder.join(format!("{number}.eml")))
+    }
+
     /// One more of something.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);

@@ -41,6 +41,19 @@ pub struct Sink {
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
+/// Takes away the dot that was put before each dot at the beginning of a line (RFC 5321 4.5.2).
+/// Only CRLF begins a line.
+fn unstuffed(stuffed: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(stuffed.len());
+    let mut from = usize::from(stuffed.starts_with(b"."));
+    for at in memchr::memmem::find_iter(stuffed, b"\r\n.") {
+        message.extend_from_slice(stuffed.get(from..at + 2).unwrap_or_default());
+        from = at + 3;
+    }
+    message.extend_from_slice(stuffed.get(from..).unwrap_or_default());
+    message
+}
+
 /// What a session does after a command.
 enum Next {
     Go,
@@ -55,6 +68,8 @@ pub struct Session {
     output: Vec<u8>,
     encrypted: bool,
     recipients: Vec<Box<str>>,
+    /// The lines of MAIL and of each RCPT that was taken.
+    envelope: String,
     chunks: Vec<u8>,
     messages: u32,
 }
@@ -69,6 +84,7 @@ impl Session {
             output: Vec::new(),
             encrypted: false,
             recipients: Vec::new(),
+            envelope: String::new(),
             chunks: Vec::new(),
             messages: 0,
         };
@@ -116,13 +132,13 @@ impl Session {
                 self.reply("220 2.0.0 go ahead");
                 return Ok(Next::StartTls);
             }
-            "MAIL" => return Ok(self.mail()),
+            "MAIL" => return Ok(self.mail(line)),
             "RCPT" => self.rcpt(line),
             "DATA" if self.recipients.is_empty() => self.reply("554 5.5.1 no valid recipients"),
             "DATA" => {
                 self.reply("354 go ahead");
                 self.flush_now(stream).await?;
-                let message = self.data(stream).await?;
+                let message = unstuffed(&self.data(stream).await?);
                 return self.message(&message).await;
             }
             "BDAT" => return self.bdat(line, stream).await,
@@ -153,8 +169,9 @@ impl Session {
         self.reply(&format!("250 SIZE {MESSAGE_OCTETS_MAX}"));
     }
 
-    fn mail(&mut self) -> Next {
+    fn mail(&mut self, line: &str) -> Next {
         self.recipients.clear();
+        self.envelope = format!("{line}\n");
         self.chunks.clear();
         if let Behaviour::Throttle(messages_max) = self.sink.behaviour
             && self.messages >= messages_max
@@ -183,6 +200,8 @@ impl Session {
             return self.reply("450 4.7.1 greylisted, try again later");
         }
         self.recipients.push(recipient.into());
+        self.envelope.push_str(line);
+        self.envelope.push('\n');
         self.reply("250 2.1.5 OK");
     }
 
@@ -237,6 +256,7 @@ impl Session {
         if let Behaviour::Slow(wait) = self.sink.behaviour {
             tokio::time::sleep(wait).await;
         }
+        self.sink.ledger.keep(&self.envelope, message)?;
         self.note(message);
         if let Behaviour::Cut(every) = self.sink.behaviour
             && self.sink.ledger.messages.load(Ordering::Relaxed).is_multiple_of(every.into())
@@ -318,5 +338,16 @@ impl Session {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_dot_is_taken_from_the_beginning_of_each_line() {
+        assert_eq!(unstuffed(b"a\n.b\r\n"), b"a\n.b\r\n");
+        assert_eq!(unstuffed(b"..a\r\nb.c\r\n..\r\n...\r\n"), b".a\r\nb.c\r\n.\r\n..\r\n");
     }
 }
