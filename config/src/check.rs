@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use crate::config::Config;
 use crate::config::receiving::ListenerTls;
 
+/// RFC 5321 4.5.3.1.8: the recipients that every server takes.
+const RECIPIENTS_LEAST: u32 = 100;
+
 /// Something that does not hold, and the keys to point at: the first that is set.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -18,6 +21,7 @@ pub(crate) fn check(config: &Config) -> Vec<Fault> {
     listeners(config, &mut faults);
     relaying(config, &mut faults);
     users(config, &mut faults);
+    receiving(config, &mut faults);
     bounds(config, &mut faults);
     retry(config, &mut faults);
     sources_and_routes(config, &mut faults);
@@ -97,6 +101,20 @@ fn users(config: &Config, faults: &mut Faults) {
     }
 }
 
+/// What each message or session may take, against what the standards and each other ask.
+fn receiving(config: &Config, faults: &mut Faults) {
+    let smtp = &config.smtp;
+    if smtp.recipients_max < RECIPIENTS_LEAST {
+        let text =
+            format!("smtp.recipients_max must be at least {RECIPIENTS_LEAST} (RFC 5321 4.5.3.1.8)");
+        faults.add(&["smtp.recipients_max"], text);
+    }
+    if smtp.receiving_size < smtp.message_size.saturating_mul(2) {
+        let text = "smtp.receiving_size must be at least twice smtp.message_size";
+        faults.add(&["smtp.receiving_size", "smtp.message_size"], text);
+    }
+}
+
 /// Limits of 0 would stop all mail without a word.
 fn bounds(config: &Config, faults: &mut Faults) {
     let smtp = &config.smtp;
@@ -105,7 +123,6 @@ fn bounds(config: &Config, faults: &mut Faults) {
         ("spool.waiting_max", config.spool.waiting_max),
         ("events.segment_size", config.events.segment_size),
         ("smtp.message_size", smtp.message_size),
-        ("smtp.recipients_max", smtp.recipients_max.into()),
         ("smtp.transactions_max", smtp.transactions_max.into()),
         ("smtp.sessions_max", smtp.sessions_max.into()),
         ("smtp.sessions_per_address_max", smtp.sessions_per_address_max.into()),

@@ -26,7 +26,8 @@ section! {
         hostname: Domain = localhost(), default "localhost";
         /// Tells the daemons of one house apart; it is part of each message id.
         id: u16 = 0, default 0;
-        /// Where mail to the postmaster goes (RFC 5321 4.5.1).
+        /// Where mail to the postmaster goes (RFC 5321 4.5.1): to <postmaster> and to postmaster at
+        /// the hostname, from anyone. If it is not set, there is no postmaster.
         postmaster: Option<Mailbox> = None, example "postmaster@example.net";
     }
 }
@@ -40,7 +41,8 @@ section! {
         /// "none"; "starttls", offered; or "implicit", from the first octet on (RFC 8314).
         #[serde(default)]
         tls: ListenerTls = ListenerTls::None, default "none";
-        /// Networks of load balancers, whose connections must open with a PROXY header.
+        /// Networks of load balancers, whose connections must open with a PROXY header of version
+        /// 2. Only theirs may.
         #[serde(default, deserialize_with = "value::networks")]
         proxy_protocol_from: Vec<IpNet> = Vec::new(), default [];
     }
@@ -67,6 +69,10 @@ section! {
         /// The largest message (RFC 1870).
         #[serde(deserialize_with = "value::size")]
         message_size: u64 = 50 << 20, default "50MiB";
+        /// How much of messages that are being received may be in memory, over all sessions. From
+        /// half of it on, new ones are refused for now (452). At least twice message_size.
+        #[serde(deserialize_with = "value::size")]
+        receiving_size: u64 = 256 << 20, default "256MiB";
         /// The most recipients of one message. RFC 5321 4.5.3.1.8 asks for at least 100.
         recipients_max: u32 = 1_000, default 1000;
         /// The most messages in one session.
@@ -75,7 +81,8 @@ section! {
         sessions_max: u32 = 2_000, default 2000;
         /// The most sessions at once from one address.
         sessions_per_address_max: u32 = 200, default 200;
-        /// A session that is silent so long between commands is closed (RFC 5321 4.5.3.2.7).
+        /// A session without a whole command for so long is closed, and one that is silent for so
+        /// long inside a message (RFC 5321 4.5.3.2.7).
         #[serde(deserialize_with = "value::duration")]
         idle_timeout: Duration = Duration::from_secs(300), default "5m";
         /// A message must have been received within this time.
@@ -99,13 +106,24 @@ section! {
         /// Or where the password lies: { file = "/path" } or { env = "NAME" }.
         #[serde(default)]
         password: Option<Secret> = None, example { env = "MAILY_NEWSLETTER" };
-        /// The tenant whose mail this is.
+        /// The tenant whose mail this is; the user's name if not set.
         #[serde(default)]
         tenant: Option<String> = None, example "example";
-        /// The class of the mail, such as "bulk" or "transactional".
+        /// "transactional", if one person waits for each message, as if not set; or "bulk". A
+        /// field X-Maily-Class in a message can make it bulk, but not the other way round.
         #[serde(default)]
-        class: Option<String> = None, example "bulk";
+        class: Option<UserClass> = None, example "bulk";
     }
+}
+
+/// How urgent a user's mail is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserClass {
+    /// One person waits for each message.
+    Transactional,
+    /// Mailings.
+    Bulk,
 }
 
 /// How a listener does TLS.

@@ -4,6 +4,7 @@ pub mod client;
 pub mod command;
 pub mod content;
 pub mod parameters;
+pub mod proxy;
 pub mod reply;
 pub mod reply_parser;
 pub mod server;

@@ -4,5 +4,8 @@
 
 pub mod accept;
 pub mod auth;
+pub mod gate;
 pub mod listener;
+pub mod seats;
 pub mod session;
+pub mod throttle;

@@ -1,34 +1,37 @@
 //! A listening socket and the sessions it makes, within their limits.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use ipnet::IpNet;
-use parking_lot::Mutex;
 use socket2::Domain;
 use socket2::Socket;
 use socket2::Type;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use maily_core::smtp::proxy;
+use maily_core::smtp::proxy::Source;
 use maily_core::smtp::server::Server;
 use maily_core::smtp::server::config::Client;
 use maily_core::smtp::server::config::ServerConfig;
 
+use crate::seats::Seats;
 use crate::session::Session;
 use crate::session::Shared;
 
 /// Connections that may wait to be taken.
 const BACKLOG: i32 = 1_024;
 
-/// Sessions now, by address.
-type Sessions = Arc<Mutex<HashMap<IpAddr, u32>>>;
+/// How long a load balancer may take for its header.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A listener's settings.
 pub struct Listener {
@@ -40,10 +43,10 @@ pub struct Listener {
     pub implicit_tls: bool,
     /// Networks that may relay without authentication.
     pub relay_networks: Vec<IpNet>,
-    /// Sessions in all.
-    pub sessions_max: u32,
-    /// Sessions from one address.
-    pub sessions_per_address_max: u32,
+    /// Networks of load balancers: their connections begin with a PROXY header, and no others'.
+    pub proxies: Vec<IpNet>,
+    /// How many sessions there may be; one value for all listeners.
+    pub seats: Seats,
 }
 
 /// Binds a listening socket.
@@ -59,21 +62,29 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Counts a session for as long as it lives.
-struct Seat {
-    sessions: Sessions,
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+struct Peer {
     address: IpAddr,
+    /// Whether it is on this machine: what a load balancer says of others is not enough for that.
+    local: bool,
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut sessions = self.sessions.lock();
-        if let Some(count) = sessions.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                sessions.remove(&self.address);
-            }
+/// Reads the header of a load balancer and nothing behind it, so that TLS may follow.
+async fn read_proxy(stream: &mut TcpStream) -> io::Result<Source> {
+    let mut header = BytesMut::new();
+    let mut octets = proxy::PREFIX_OCTETS;
+    loop {
+        let more = octets - header.len();
+        let read = (&mut *stream).take(more as u64).read_buf(&mut header).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        if let Some((source, _)) = proxy::parse(&header).map_err(invalid)? {
+            return Ok(source);
+        }
+        octets = proxy::header_octets(&header).unwrap_or(proxy::PREFIX_OCTETS);
     }
 }
 
@@ -90,7 +101,6 @@ impl Listener {
     /// middle of a message may finish it.
     pub async fn serve(self, listener: TcpListener, mut draining: watch::Receiver<bool>) {
         let this = Arc::new(self);
-        let sessions = Sessions::default();
         let mut tasks = tokio::task::JoinSet::new();
         let for_sessions = draining.clone();
         loop {
@@ -98,10 +108,10 @@ impl Listener {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let (this, sessions) = (Arc::clone(&this), Arc::clone(&sessions));
+                        let this = Arc::clone(&this);
                         let draining = for_sessions.clone();
                         tasks.spawn(async move {
-                            let session = this.session(stream, peer, sessions, draining);
+                            let session = this.session(stream, peer, draining);
                             if let Err(error) = session.await {
                                 tracing::debug!(%error, %peer, "smtp session ended");
                             }
@@ -124,27 +134,21 @@ impl Listener {
         &self,
         mut stream: TcpStream,
         peer: SocketAddr,
-        sessions: Sessions,
         draining: watch::Receiver<bool>,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let address = peer.ip().to_canonical();
-        let Some(_seat) = self.seat(&sessions, address) else {
-            let host = &self.server.hostname;
-            let text = format!("421 4.7.0 {host} too many connections, try again later\r\n");
-            return stream.write_all(text.as_bytes()).await;
-        };
+        let Some(mut seat) = self.seats.take() else { return self.turn_away(stream).await };
+        let Peer { address, local } = self.peer(&mut stream, peer.ip().to_canonical()).await?;
+        if !seat.name(address) {
+            return self.turn_away(stream).await;
+        }
         let client = Client {
             tls: self.implicit_tls,
-            local: address.is_loopback(),
+            local,
             may_relay: self.relay_networks.iter().any(|network| network.contains(&address)),
         };
-        let session = Session {
-            server: Server::new(Arc::clone(&self.server), client),
-            shared: Arc::clone(&self.shared),
-            client: address,
-            draining,
-        };
+        let server = Server::new(Arc::clone(&self.server), client);
+        let session = Session::new(server, Arc::clone(&self.shared), address, draining);
         match self.shared.tls.clone().filter(|_| self.implicit_tls) {
             Some(acceptor) => {
                 let accepting = acceptor.accept(stream);
@@ -155,15 +159,25 @@ impl Listener {
         }
     }
 
-    fn seat(&self, sessions: &Sessions, address: IpAddr) -> Option<Seat> {
-        let mut taken = sessions.lock();
-        let all: u32 = taken.values().sum();
-        let own = taken.get(&address).copied().unwrap_or(0);
-        if all >= self.sessions_max || own >= self.sessions_per_address_max {
-            return None;
+    /// Whom we talk to: the one who connected, or whom a load balancer names.
+    async fn peer(&self, stream: &mut TcpStream, address: IpAddr) -> io::Result<Peer> {
+        let direct = Peer { address, local: address.is_loopback() };
+        if !self.proxies.iter().any(|network| network.contains(&address)) {
+            return Ok(direct);
         }
-        taken.insert(address, own + 1);
-        drop(taken);
-        Some(Seat { sessions: Arc::clone(sessions), address })
+        match tokio::time::timeout(PROXY_TIMEOUT, read_proxy(stream)).await?? {
+            Source::Local => Ok(direct),
+            Source::Client(client) => Ok(Peer { address: client.ip(), local: false }),
+        }
+    }
+
+    /// Under TLS the client would not understand it; it is closed without a word.
+    async fn turn_away(&self, mut stream: TcpStream) -> io::Result<()> {
+        if self.implicit_tls {
+            return Ok(());
+        }
+        let host = &self.server.hostname;
+        let text = format!("421 4.7.0 {host} too many connections, try again later\r\n");
+        tokio::time::timeout(PROXY_TIMEOUT, stream.write_all(text.as_bytes())).await?
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
@@ -12,16 +13,26 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use maily_core::clock::Timestamp;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::server::Action;
 use maily_core::smtp::server::Server;
+use maily_core::smtp::server::Transaction;
+use maily_core::smtp::server::admission::Admission;
 
 use crate::accept::FrontDoor;
 use crate::auth::Users;
+use crate::gate::Gate;
+use crate::gate::Held;
+use crate::throttle::Throttle;
+use crate::throttle::Verdict;
 
-/// Octets asked of the socket at once.
-const READ_OCTETS: usize = 32 << 10;
+/// Octets asked of the socket at once while a client is idle or sends commands: what a session
+/// costs that does nothing.
+const IDLE_READ_OCTETS: usize = 4 << 10;
+/// Octets asked of it while much is coming.
+const BUSY_READ_OCTETS: usize = 32 << 10;
 /// The pause after a wrong password.
 const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,29 +40,50 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(1);
 pub struct Shared {
     /// Where mail goes.
     pub door: FrontDoor,
+    /// Whether there is room for more.
+    pub gate: Arc<Gate>,
     /// Who may log in.
-    pub users: Users,
+    pub users: Arc<Users>,
+    /// Who has guessed passwords; one for all listeners.
+    pub throttle: Arc<Mutex<Throttle>>,
     /// Our side of TLS.
     pub tls: Option<TlsAcceptor>,
-    /// How long a client may say nothing (RFC 5321 4.5.3.2.7: at least five minutes).
+    /// How long a client may take for a command (RFC 5321 4.5.3.2.7: at least five minutes), and be
+    /// silent inside a message.
     pub idle_timeout: Duration,
-    /// How long it may say nothing in the middle of a message.
+    /// How long it may take for a message.
     pub data_timeout: Duration,
 }
 
 /// A connection with its session.
 pub struct Session {
-    /// The session without I/O.
-    pub server: Server,
-    /// What it shares with the others.
-    pub shared: Arc<Shared>,
-    /// Who is at the other end.
-    pub client: IpAddr,
-    /// Becomes true when the daemon wants to end.
-    pub draining: watch::Receiver<bool>,
+    server: Server,
+    shared: Arc<Shared>,
+    client: IpAddr,
+    draining: watch::Receiver<bool>,
+    held: Held,
+    /// When the client last got further, and how far.
+    since: (Timestamp, u64),
+    /// When the message that is being received began.
+    message_since: Option<Timestamp>,
+    /// The last read filled what it was given.
+    busy: bool,
 }
 
 impl Session {
+    /// A session with the client at this address. `draining` becomes true when the daemon wants to
+    /// end.
+    pub fn new(
+        server: Server,
+        shared: Arc<Shared>,
+        client: IpAddr,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let held = Held::none(Arc::clone(&shared.gate));
+        let since = (shared.door.clock.now(), 0);
+        Self { server, shared, client, draining, held, since, message_since: None, busy: false }
+    }
+
     /// Talks until the end; starts TLS when the client asks.
     pub async fn run<S>(mut self, mut stream: S) -> io::Result<()>
     where
@@ -76,6 +108,10 @@ impl Session {
         loop {
             match self.server.poll() {
                 Action::Read => {
+                    if !self.held.set(self.server.held_octets()) {
+                        self.server.shed();
+                        continue;
+                    }
                     self.flush(stream).await?;
                     if !self.read(stream).await? {
                         return Ok(false);
@@ -85,17 +121,16 @@ impl Session {
                     self.flush(stream).await?;
                     return Ok(true);
                 }
-                Action::Authenticate { user, password } => {
-                    let right = self.shared.users.prove(&user, password).await;
-                    if !right {
-                        tokio::time::sleep(LOGIN_PAUSE).await;
-                    }
-                    self.server.on_authenticated(right.then_some(user));
+                Action::Admit { octets } => {
+                    let admission = if *self.draining.borrow() {
+                        Admission::Draining
+                    } else {
+                        self.shared.gate.admission(octets)
+                    };
+                    self.server.on_admission(admission.refusal().as_ref());
                 }
-                Action::Accept(transaction) => {
-                    let reply = self.shared.door.accept(*transaction, self.client).await;
-                    self.server.on_settled(&reply);
-                }
+                Action::Authenticate { user, password } => self.authenticate(user, password).await,
+                Action::Accept(transaction) => self.accept(*transaction).await,
                 Action::Close => {
                     self.flush(stream).await?;
                     stream.shutdown().await?;
@@ -103,6 +138,39 @@ impl Session {
                 }
             }
         }
+    }
+
+    async fn accept(&mut self, transaction: Transaction) {
+        // The message is no longer the server's, but still in memory until it is on disk.
+        self.held.set(self.server.held_octets() + transaction.message.len());
+        let users = &self.shared.users;
+        let user = transaction.user.as_deref().and_then(|name| users.get(name));
+        let reply = self.shared.door.accept(transaction, self.client, user).await;
+        self.server.on_settled(&reply);
+    }
+
+    async fn authenticate(&mut self, user: Box<str>, password: Box<str>) {
+        let (shared, client) = (&self.shared, self.client);
+        let now = shared.door.clock.now();
+        let verdict = shared.throttle.lock().verdict(client, &user, now);
+        match verdict {
+            Verdict::Prove => {}
+            Verdict::Delay(delay) => tokio::time::sleep(delay).await,
+            Verdict::Refuse => {
+                let text = "too many failed logins, try again later";
+                return self.server.end(&Reply::new(421, EnhancedStatus::new(4, 7, 0), text));
+            }
+        }
+        let right = shared.users.prove(&user, password).await;
+        let now = shared.door.clock.now();
+        if right {
+            shared.throttle.lock().on_right(client, &user, now);
+        } else {
+            shared.throttle.lock().on_wrong(client, &user, now);
+            tracing::info!(%client, user, "a wrong password");
+            tokio::time::sleep(LOGIN_PAUSE).await;
+        }
+        self.server.on_authenticated(right.then_some(user));
     }
 
     async fn flush<S>(&mut self, stream: &mut S) -> io::Result<()>
@@ -122,16 +190,36 @@ impl Session {
         Ok(())
     }
 
+    /// How long to wait for the next octets. A command must be whole in its time and a message in
+    /// its own, however many octets come meanwhile: who drips them does not stay for ever.
+    fn patience(&mut self) -> Duration {
+        let now = self.shared.door.clock.now();
+        let progress = self.server.progress();
+        if progress != self.since.1 {
+            self.since = (now, progress);
+        }
+        let Shared { idle_timeout, data_timeout, .. } = *self.shared;
+        if self.server.in_text() {
+            let begun = *self.message_since.get_or_insert(now);
+            data_timeout.saturating_sub(now.since(begun)).min(idle_timeout)
+        } else {
+            self.message_since = None;
+            idle_timeout.saturating_sub(now.since(self.since.0))
+        }
+    }
+
     /// Reads some; false at the end of input.
     async fn read<S>(&mut self, stream: &mut S) -> io::Result<bool>
     where
         S: AsyncRead + Unpin,
     {
-        let in_text = self.server.in_text();
-        let wait = if in_text { self.shared.data_timeout } else { self.shared.idle_timeout };
+        let (in_text, patience) = (self.server.in_text(), self.patience());
+        let octets = if in_text || self.busy { BUSY_READ_OCTETS } else { IDLE_READ_OCTETS };
+        let octets = octets.max(self.server.expected_octets());
         let input = self.server.input();
-        input.reserve(READ_OCTETS);
-        let reading = tokio::time::timeout(wait, stream.read_buf(input));
+        input.reserve(octets);
+        let room = input.capacity() - input.len();
+        let reading = tokio::time::timeout(patience, stream.read_buf(input));
         let draining = async {
             // A message that is being sent may come to its end.
             if in_text || self.draining.wait_for(|draining| *draining).await.is_err() {
@@ -140,15 +228,19 @@ impl Session {
         };
         tokio::select! {
             read = reading => match read {
-                Ok(octets) => return Ok(octets? > 0),
+                Ok(octets) => {
+                    let octets = octets?;
+                    self.busy = octets >= room;
+                    return Ok(octets > 0);
+                }
                 Err(_) => {
-                    let text = "nothing was said for too long";
+                    let text = if in_text { "the message took too long" } else { "too slow" };
                     self.server.end(&Reply::new(421, EnhancedStatus::new(4, 4, 2), text));
                 }
             },
             () = draining => {
-                let text = "going down, try again later";
-                self.server.end(&Reply::new(421, EnhancedStatus::new(4, 3, 2), text));
+                let refusal = Admission::Draining.refusal();
+                refusal.iter().for_each(|reply| self.server.end(reply));
             }
         }
         Ok(true)

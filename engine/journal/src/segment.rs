@@ -53,6 +53,12 @@ impl Folder {
         &self.path
     }
 
+    /// Octets that an ordinary user may still write on the folder's file system.
+    pub fn free_octets(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The numbers of all segments, rising.
     pub fn segments(&self) -> io::Result<Vec<u64>> {
         let mut found = Vec::new();

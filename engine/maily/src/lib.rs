@@ -6,6 +6,7 @@ pub mod command;
 pub mod dev;
 pub mod exit;
 pub mod ops;
+pub mod receiving;
 pub mod sink;
 pub mod tls;
 pub mod unbuilt;

@@ -21,8 +21,6 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         ("more than one source", config.source.len() > 1),
         ("more than one route, or one for a single domain", routes_ask_too_much(config)),
         ("route.tls, route.user and route.password", config.route.iter().any(has_extras)),
-        ("listener.proxy_protocol_from", proxied(config)),
-        ("user.password, user.tenant and user.class", users_ask_too_much(config)),
     ];
     let asked: Vec<_> = asked.iter().filter(|(_, on)| *on).map(|(key, _)| *key).collect();
     if asked.is_empty() {
@@ -38,15 +36,4 @@ fn routes_ask_too_much(config: &Config) -> bool {
 
 const fn has_extras(route: &maily_config::config::sending::Route) -> bool {
     route.tls.is_some() || route.user.is_some() || route.password.is_some()
-}
-
-fn proxied(config: &Config) -> bool {
-    config.listener.iter().any(|listener| !listener.proxy_protocol_from.is_empty())
-}
-
-fn users_ask_too_much(config: &Config) -> bool {
-    let extra = |user: &maily_config::config::receiving::User| {
-        user.password.is_some() || user.tenant.is_some() || user.class.is_some()
-    };
-    config.user.iter().any(extra)
 }

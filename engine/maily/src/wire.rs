@@ -1,46 +1,34 @@
 //! Builds the rooms from the configuration and connects them. The only place that knows them all.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use parking_lot::Mutex;
-use rustls::ServerConfig as TlsConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use anyhow::{Context, anyhow};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 
 use maily_config::config::Config;
-use maily_config::config::receiving::ListenerTls;
 use maily_config::config::sending::EgressTls;
 use maily_config::value::RouteDomain;
 use maily_core::clock::Clock;
-use maily_core::mail::id::QueueIdSource;
 use maily_core::queue::action::Policy;
 use maily_core::queue::retry::RetryPlan;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
-use maily_core::smtp::server::config::ServerConfig;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::{Dispatcher, Parts};
 use maily_delivery::worker;
 use maily_egress::connection::{Settings, Source};
 use maily_egress::resolve::Resolver;
 use maily_events::recorder::Recorder;
-use maily_ingress::accept::FrontDoor;
-use maily_ingress::auth::Users;
-use maily_ingress::listener::{self, Listener};
-use maily_ingress::session::Shared;
 use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::ops;
 use crate::ops::{Check, Watched};
+use crate::receiving::Receiving;
 use crate::unbuilt;
 
 /// Messages between the spool and the queue; more make clients wait.
@@ -87,13 +75,14 @@ impl Daemon {
         };
         tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
         let mut smtp = Vec::new();
-        let door = front_door(config, &spool, &events, &clock);
+        let mut watching = JoinSet::new();
+        let receiving = Receiving::new(config, &spool, &events, &clock)?;
+        watching.spawn(receiving.gate().watch());
         for settings in &config.listener {
-            let (listener, bound) = listen(config, settings.tls, settings.address, &door)?;
+            let (listener, bound) = receiving.listen(config, settings)?;
             smtp.push(bound.local_addr()?);
             tasks.spawn(listener.serve(bound, draining.clone()));
         }
-        let mut watching = JoinSet::new();
         let mut ops = None;
         if let Some(address) = config.ops.listen {
             let watch = Watch { counters: Arc::clone(&counters), spool: spool.clone() };
@@ -216,88 +205,4 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Sh
         idle_timeout: egress.idle_timeout,
         clock: Arc::clone(clock),
     })
-}
-
-fn front_door(
-    config: &Config,
-    spool: &Spool,
-    events: &Recorder,
-    clock: &Arc<dyn Clock>,
-) -> FrontDoor {
-    let mut ids = QueueIdSource::new(config.node.id);
-    if let Some(newest) = spool.newest() {
-        ids.rise_above(newest);
-    }
-    FrontDoor {
-        spool: spool.clone(),
-        events: events.clone(),
-        clock: Arc::clone(clock),
-        ids: Arc::new(Mutex::new(ids)),
-        hostname: config.node.hostname.as_str().into(),
-        expire_after: config.retry.expire_after,
-    }
-}
-
-fn listen(
-    config: &Config,
-    tls: ListenerTls,
-    address: SocketAddr,
-    door: &FrontDoor,
-) -> anyhow::Result<(Listener, tokio::net::TcpListener)> {
-    let bound =
-        listener::bind(address).with_context(|| format!("cannot listen on {address} for SMTP"))?;
-    let acceptor = if tls == ListenerTls::None { None } else { Some(certificate(config)?) };
-    let smtp = &config.smtp;
-    let server = ServerConfig {
-        hostname: config.node.hostname.as_str().into(),
-        postmaster: config.node.postmaster.clone(),
-        starttls: tls == ListenerTls::Starttls,
-        auth: !config.user.is_empty(),
-        message_octets_max: smtp.message_size,
-        recipients_max: smtp.recipients_max as usize,
-        transactions_max: smtp.transactions_max,
-        logins_failed_max: smtp.auth_failures_max,
-    };
-    let shared = Shared {
-        door: door.clone(),
-        users: users(config),
-        tls: acceptor,
-        idle_timeout: smtp.idle_timeout,
-        data_timeout: smtp.data_timeout,
-    };
-    let listener = Listener {
-        shared: Arc::new(shared),
-        server: Arc::new(server),
-        implicit_tls: tls == ListenerTls::Implicit,
-        relay_networks: smtp.relay_networks.clone(),
-        sessions_max: smtp.sessions_max,
-        sessions_per_address_max: smtp.sessions_per_address_max,
-    };
-    Ok((listener, bound))
-}
-
-fn users(config: &Config) -> Users {
-    let hashes = config.user.iter().filter_map(|user| {
-        let hash = user.password_hash.as_ref()?;
-        Some((user.name.as_str().into(), hash.as_str().into()))
-    });
-    Users::new(hashes.collect::<HashMap<_, _>>())
-}
-
-fn certificate(config: &Config) -> anyhow::Result<TlsAcceptor> {
-    let (Some(chain), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
-        bail!("a listener with TLS needs tls.certificate and tls.key");
-    };
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("no certificate in {}", chain.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("no private key in {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = TlsConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .context("certificate and key do not fit")?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

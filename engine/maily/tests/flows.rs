@@ -49,7 +49,7 @@ fn next_hop(behaviour: Behaviour) -> NextHop {
 fn configure(folder: &Path, hop: SocketAddr) -> SocketAddr {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = format!(
-        "[spool]\nfolder = \"{0}/spool\"\nsegment_size = \"1MiB\"\n\
+        "[spool]\nfolder = \"{0}/spool\"\nsegment_size = \"1MiB\"\ndisk_reserve = \"4MiB\"\n\
          [events]\nfolder = \"{0}/events\"\n\
          [[listener]]\naddress = \"{free}\"\n\
          [egress]\nallow_networks = [\"127.0.0.0/8\"]\n\

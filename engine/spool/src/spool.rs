@@ -229,6 +229,16 @@ impl Spool {
         self.inner.index().newest()
     }
 
+    /// Messages with a recipient that is not settled.
+    pub fn waiting(&self) -> u64 {
+        self.inner.index().len() as u64
+    }
+
+    /// Octets that may still be written on its disk; asks the file system.
+    pub fn free_octets(&self) -> io::Result<u64> {
+        self.inner.journal().folder().free_octets()
+    }
+
     /// The spool in numbers.
     pub fn stats(&self) -> Stats {
         let counters = self.inner.journal.counters();

@@ -36,8 +36,10 @@ pub enum Command {
     Noop,
     /// `QUIT`.
     Quit,
-    /// `VRFY`.
+    /// `VRFY name`.
     Vrfy,
+    /// `EXPN list`.
+    Expn,
     /// `HELP`.
     Help,
     /// `STARTTLS` (RFC 3207).
@@ -49,6 +51,40 @@ pub enum Command {
         /// As given, still base64.
         initial: Option<Box<str>>,
     },
+}
+
+impl Command {
+    /// Whether it brings no message nearer.
+    pub const fn is_idle(&self) -> bool {
+        matches!(
+            self,
+            Self::Ehlo(_)
+                | Self::Helo(_)
+                | Self::Rset
+                | Self::Noop
+                | Self::Vrfy
+                | Self::Expn
+                | Self::Help
+        )
+    }
+}
+
+/// RFC 5321 4.5.3.1.4: a command line has at most 512 octets with its CRLF.
+const PLAIN_LINE_OCTETS_MAX: usize = 512;
+/// What the extensions that we offer add to the lines of MAIL and RCPT: ORCPT or AUTH 500 (RFC 3461
+/// 5.2, RFC 4954 3), and SIZE, BODY, SMTPUTF8, RET, ENVID and NOTIFY under 400.
+const PARAMETERS_OCTETS_MAX: usize = 1_024;
+/// The longest line of any command.
+pub const LINE_OCTETS_MAX: usize = PLAIN_LINE_OCTETS_MAX + PARAMETERS_OCTETS_MAX;
+
+/// How long this line may be with its CRLF.
+pub fn line_octets_max(line: &[u8]) -> usize {
+    let verb = line.get(..5).unwrap_or_default();
+    if verb.eq_ignore_ascii_case(b"MAIL ") || verb.eq_ignore_ascii_case(b"RCPT ") {
+        LINE_OCTETS_MAX
+    } else {
+        PLAIN_LINE_OCTETS_MAX
+    }
 }
 
 /// `MAIL` with its parameters.
@@ -65,6 +101,8 @@ pub struct Mail {
 pub struct Rcpt {
     /// The recipient; none for `<Postmaster>` (RFC 5321 4.1.1.3).
     pub mailbox: Option<Mailbox>,
+    /// Whether it was written in US-ASCII; if not, the transaction needs SMTPUTF8 (RFC 6531 3.5).
+    pub is_ascii: bool,
     /// What else it said.
     pub parameters: RcptParameters,
 }
@@ -93,7 +131,9 @@ pub fn parse(line: &[u8]) -> Result<Command, Reply> {
         "RSET" => bare(Command::Rset),
         "NOOP" => Ok(Command::Noop),
         "QUIT" => bare(Command::Quit),
-        "VRFY" | "EXPN" => Ok(Command::Vrfy),
+        "VRFY" if !rest.is_empty() => Ok(Command::Vrfy),
+        "EXPN" if !rest.is_empty() => Ok(Command::Expn),
+        "VRFY" | "EXPN" => Err(syntax(501, 4, "a name must follow")),
         "HELP" => Ok(Command::Help),
         "STARTTLS" => bare(Command::StartTls),
         "AUTH" => auth(rest),
@@ -121,8 +161,8 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
         path => ReversePath::Mailbox(mailbox(path)?),
     };
     let mail = Mail { reverse_path, parameters: parameters::of_mail(given)? };
-    let ascii = mail.reverse_path.mailbox().is_none_or(Mailbox::is_ascii);
-    if !ascii && !mail.parameters.smtputf8 {
+    // A domain of U-labels counts too, although we keep it as A-labels.
+    if !path.is_ascii() && !mail.parameters.smtputf8 {
         return Err(needs_smtputf8());
     }
     Ok(mail)
@@ -134,7 +174,7 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
         path if path.eq_ignore_ascii_case("postmaster") => None,
         path => Some(mailbox(path)?),
     };
-    Ok(Rcpt { mailbox, parameters: parameters::of_rcpt(given)? })
+    Ok(Rcpt { mailbox, is_ascii: path.is_ascii(), parameters: parameters::of_rcpt(given)? })
 }
 
 /// RFC 6531 3.5: an address that is not ASCII needs the parameter.
@@ -192,11 +232,35 @@ fn closing_bracket(text: &str) -> Option<usize> {
     None
 }
 
-/// A browser, or someone who makes one talk to us.
+/// Methods of HTTP, and fields that a browser sends behind them. No SMTP command is one.
+const HTTP: &[&[u8]] = &[
+    b"GET /",
+    b"POST /",
+    b"PUT /",
+    b"HEAD /",
+    b"DELETE /",
+    b"PATCH /",
+    b"OPTIONS ",
+    b"CONNECT ",
+    b"TRACE /",
+    b"HOST:",
+    b"CONTENT-TYPE:",
+    b"CONTENT-LENGTH:",
+    b"USER-AGENT:",
+];
+
+/// A browser, or someone who makes one talk to us: what it sends further down may look like mail.
 pub fn is_http(line: &[u8]) -> bool {
-    [b"GET /".as_slice(), b"POST /", b"PUT /", b"HEAD /", b"OPTIONS "]
-        .iter()
-        .any(|method| line.starts_with(method))
+    HTTP.iter()
+        .any(|start| line.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)))
+}
+
+/// The octets that a malformed BDAT says will follow, if it says so much.
+pub fn octets_behind(line: &[u8]) -> Option<Option<u64>> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (verb, rest) = text.split_once(' ')?;
+    let size = || number(rest.split_ascii_whitespace().next()?);
+    verb.eq_ignore_ascii_case("BDAT").then(size)
 }
 
 fn bdat(rest: &str) -> Result<Command, Reply> {
@@ -244,6 +308,14 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_bdat_still_tells_what_follows() {
+        assert_eq!(octets_behind(b"BDAT 5 FIRST"), Some(Some(5)));
+        assert_eq!(octets_behind(b"bdat -1"), Some(None));
+        assert_eq!(octets_behind(b"BDAT "), Some(None));
+        assert_eq!(octets_behind(b"DATA 5"), None);
+    }
+
+    #[test]
     fn a_quoted_local_part_may_hold_a_bracket() {
         let Ok(Command::Rcpt(rcpt)) = parse(br#"RCPT TO:<"a> NOTIFY=NEVER"@example.net>"#) else {
             panic!()
@@ -279,6 +351,10 @@ mod tests {
             ("MAIL FROM:<a@b.c> BODY=BINARYMIME", 501),
             ("MAIL FROM:<jürgen@b.c>", 553),
             ("MAIL FROM:<jürgen@b.c> SMTPUTF8", 250),
+            ("MAIL FROM:<a@bücher.example>", 553),
+            ("MAIL FROM:<a@bücher.example> SMTPUTF8", 250),
+            ("VRFY", 501),
+            ("EXPN", 501),
             ("RCPT TO:<>", 501),
             ("RCPT TO:<a@b.c> NOTIFY=NEVER,DELAY", 501),
             ("RCPT TO:<a@b.c> NOTIFY=", 501),

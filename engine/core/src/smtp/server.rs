@@ -9,9 +9,13 @@
 //! greeting -> EHLO -> [STARTTLS -> EHLO] -> [AUTH] -> (MAIL RCPT.. DATA|BDAT..)* -> QUIT
 //! ```
 
+pub mod admission;
 pub mod config;
+mod envelope;
 mod login;
+mod opening;
 mod receiving;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -20,20 +24,17 @@ use bytes::Bytes;
 use bytes::BytesMut;
 
 use crate::mail::envelope::Envelope;
-use crate::mail::envelope::ForwardPath;
 use crate::mail::envelope::Recipient;
 use crate::mail::outcome::EnhancedStatus;
 use crate::smtp::command;
 use crate::smtp::command::Command;
 use crate::smtp::command::Mail;
-use crate::smtp::command::Rcpt;
 use crate::smtp::reply::Reply;
-use crate::smtp::server::config::COMMAND_LINE_OCTETS_MAX;
+use crate::smtp::server::config::COMMANDS_IDLE_MAX;
 use crate::smtp::server::config::Client;
 use crate::smtp::server::config::ERRORS_MAX;
 use crate::smtp::server::config::ServerConfig;
 use crate::smtp::server::login::Login;
-use crate::smtp::text::Flaw;
 use crate::smtp::text::TextScanner;
 
 /// What the caller must do next.
@@ -43,6 +44,12 @@ pub enum Action {
     Read,
     /// Write the output, then make TLS and call [`Server::on_tls`].
     StartTls,
+    /// A message wants to come in: say whether there is room for it, by
+    /// [`Server::on_admission`].
+    Admit {
+        /// Its octets, if the client told them.
+        octets: Option<u64>,
+    },
     /// Prove this name and password and call [`Server::on_authenticated`].
     Authenticate {
         /// The name.
@@ -71,6 +78,8 @@ pub struct Transaction {
     pub extended: bool,
     /// Whether the session is under TLS.
     pub tls: bool,
+    /// Whether the client may relay: by its network or because it authenticated.
+    pub trusted: bool,
 }
 
 /// What the next octets are, or whose answer is awaited.
@@ -82,19 +91,31 @@ enum Expect {
     /// A line of an AUTH exchange.
     Login(Login),
     Text(TextScanner),
-    /// A text that is already refused, to its end.
-    RefusedText(TextScanner, Flaw),
+    /// A text that is already refused, to its end, and then this answer.
+    RefusedText(TextScanner, Reply),
     Chunk {
         left: u64,
         last: bool,
     },
+    /// A chunk that is already refused, and then this answer (RFC 3030 2: its octets come anyway).
     RefusedChunk {
         left: u64,
+        reply: Reply,
     },
     Tls,
+    Admission(Box<Mail>),
     Verdict,
     Settlement,
     Nothing,
+}
+
+/// What came by BDAT in this transaction (RFC 3030).
+#[derive(Debug)]
+enum Chunks {
+    None,
+    Some(BytesMut),
+    /// One was refused: so are all until RSET.
+    Refused,
 }
 
 /// One session.
@@ -110,17 +131,24 @@ pub struct Server {
     user: Option<Box<str>>,
     mail: Option<Mail>,
     recipients: Vec<Recipient>,
-    chunks: BytesMut,
-    /// A chunk of this transaction was refused: so are all until RSET (RFC 3030 2).
-    chunks_refused: bool,
+    chunks: Chunks,
     transactions: u32,
     errors: u32,
     logins_failed: u32,
-    refuse_new: Option<Reply>,
+    /// Commands since the last message.
+    commands_idle: u32,
+    progress: u64,
 }
 
 const fn status(class: u8, subject: u16, detail: u16) -> EnhancedStatus {
     EnhancedStatus::new(class, subject, detail)
+}
+
+/// What there is of the next line.
+enum Line {
+    Part,
+    TooLong,
+    Whole(BytesMut),
 }
 
 impl Server {
@@ -138,12 +166,12 @@ impl Server {
             user: None,
             mail: None,
             recipients: Vec::new(),
-            chunks: BytesMut::new(),
-            chunks_refused: false,
+            chunks: Chunks::None,
             transactions: 0,
             errors: 0,
             logins_failed: 0,
-            refuse_new: None,
+            commands_idle: 0,
+            progress: 0,
         };
         server.say(&greeting);
         server
@@ -159,7 +187,7 @@ impl Server {
         &mut self.output
     }
 
-    /// Whether the client is sending a message now: another time-out applies (RFC 5321 4.5.3.2.5).
+    /// Whether the client is sending a message now: other time-outs apply (RFC 5321 4.5.3.2).
     pub const fn in_text(&self) -> bool {
         matches!(
             self.expect,
@@ -167,43 +195,28 @@ impl Server {
                 | Expect::RefusedText(..)
                 | Expect::Chunk { .. }
                 | Expect::RefusedChunk { .. }
-        )
+        ) || (self.mail.is_some() && !matches!(self.chunks, Chunks::None))
     }
 
-    /// From now on each MAIL gets this answer; none takes mail again. For back-pressure.
-    pub fn refuse_mail(&mut self, reply: Option<Reply>) {
-        self.refuse_new = reply;
+    /// Rises with every line, chunk and text that is whole: a client that sends octets without ever
+    /// coming to an end makes none.
+    pub const fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// Octets that the session keeps in memory for the client.
+    pub fn held_octets(&self) -> usize {
+        let chunks = match &self.chunks {
+            Chunks::Some(chunks) => chunks.len(),
+            _ => 0,
+        };
+        self.input.len() + chunks
     }
 
     /// Ends the session with this reply, now: a time-out, a shutdown.
     pub fn end(&mut self, reply: &Reply) {
         self.say(reply);
         self.expect = Expect::Nothing;
-    }
-
-    /// TLS is there: the session begins anew (RFC 3207 4.2).
-    pub fn on_tls(&mut self) {
-        self.client.tls = true;
-        self.input.clear();
-        self.helo = Box::default();
-        self.extended = false;
-        self.user = None;
-        self.reset();
-        self.expect = Expect::Command;
-    }
-
-    /// The answer to [`Action::Authenticate`]: the name if the password is right.
-    pub fn on_authenticated(&mut self, user: Option<Box<str>>) {
-        self.expect = Expect::Command;
-        if let Some(user) = user {
-            self.user = Some(user);
-            return self.say(&Reply::new(235, status(2, 7, 0), "authenticated"));
-        }
-        self.logins_failed += 1;
-        if self.logins_failed >= self.config.logins_failed_max {
-            return self.end(&Reply::new(421, status(4, 7, 0), "too many failed logins"));
-        }
-        self.say(&Reply::new(535, status(5, 7, 8), "name or password not right"));
     }
 
     /// The answer to [`Action::Accept`].
@@ -226,6 +239,7 @@ impl Server {
                 Expect::RefusedChunk { .. } => self.refused_chunk(),
                 // Nothing is read before the question that was put is answered.
                 Expect::Tls => Some(Action::StartTls),
+                Expect::Admission(mail) => Some(Action::Admit { octets: mail.parameters.size }),
                 Expect::Verdict | Expect::Settlement => Some(Action::Read),
                 Expect::Nothing => Some(Action::Close),
             };
@@ -242,29 +256,27 @@ impl Server {
     fn reset(&mut self) {
         self.mail = None;
         self.recipients = Vec::new();
-        self.chunks = BytesMut::new();
-        self.chunks_refused = false;
+        self.chunks = Chunks::None;
     }
 
-    /// The next line without its CRLF, if it is whole; a line that is too long is answered.
-    fn line(&mut self, octets_max: usize) -> Option<BytesMut> {
+    /// The next line with its end, if it is whole; one that is too long is answered.
+    fn line(&mut self, octets_max: usize, too_long: &Reply) -> Line {
         let Some(end) = memchr::memchr(b'\n', &self.input) else {
-            if self.input.len() >= octets_max {
-                self.too_long();
-                self.expect = Expect::LineEnd;
+            if self.input.len() < octets_max {
+                return Line::Part;
             }
-            return None;
+            self.expect = Expect::LineEnd;
+            self.error(too_long);
+            return Line::TooLong;
         };
+        self.progress += 1;
         let line = self.input.split_to(end + 1);
         if line.len() > octets_max {
-            self.too_long();
-            return None;
+            self.expect = Expect::Command;
+            self.error(too_long);
+            return Line::TooLong;
         }
-        Some(line)
-    }
-
-    fn too_long(&mut self) {
-        self.error(&Reply::new(500, status(5, 5, 2), "line too long"));
+        Line::Whole(line)
     }
 
     /// Answers a mistake of the client; too many end the session.
@@ -280,6 +292,7 @@ impl Server {
         match memchr::memchr(b'\n', &self.input) {
             Some(end) => {
                 self.input.advance(end + 1);
+                self.progress += 1;
                 self.expect = Expect::Command;
                 None
             }
@@ -291,28 +304,44 @@ impl Server {
     }
 
     fn command_line(&mut self) -> Option<Action> {
-        let had = self.input.len();
-        let Some(line) = self.line(COMMAND_LINE_OCTETS_MAX) else {
-            let waits = self.input.len() == had && matches!(self.expect, Expect::Command);
-            return waits.then_some(Action::Read);
+        let too_long = Reply::new(500, status(5, 5, 2), "line too long");
+        let line = match self.line(command::LINE_OCTETS_MAX, &too_long) {
+            Line::Part => return Some(Action::Read),
+            Line::TooLong => return None,
+            Line::Whole(line) => line,
         };
+        if line.len() > command::line_octets_max(&line) {
+            self.error(&too_long);
+            return None;
+        }
+        if command::is_http(&line) {
+            self.end(&Reply::new(421, status(4, 7, 0), "this is not a web server"));
+            return None;
+        }
         let Some(line) = line.strip_suffix(b"\r\n") else {
             self.error(&Reply::new(500, status(5, 5, 2), "a line ends with CR LF"));
             return None;
         };
-        if self.helo.is_empty() && command::is_http(line) {
-            self.end(&Reply::new(421, status(4, 7, 0), "this is not a web server"));
-            return None;
-        }
         match command::parse(line) {
+            Ok(command) if command.is_idle() && !self.may_idle() => None,
             Ok(command) => self.command(command),
             Err(reply) => {
-                self.error(&reply);
+                self.malformed(line, &reply);
                 None
             }
         }
     }
 
+    /// Counts a command that brings no message nearer; too many end the session.
+    fn may_idle(&mut self) -> bool {
+        self.commands_idle += 1;
+        let may = self.commands_idle <= COMMANDS_IDLE_MAX;
+        if !may {
+            let text = "many commands and no message: connect again when there is mail";
+            self.end(&Reply::new(421, status(4, 7, 0), text));
+        }
+        may
+    }
     fn command(&mut self, command: Command) -> Option<Action> {
         let ok = |text| Reply::new(250, status(2, 0, 0), text);
         match command {
@@ -331,6 +360,9 @@ impl Server {
                 let text = "cannot verify, but will take mail and try";
                 self.say(&Reply::new(252, status(2, 1, 5), text));
             }
+            Command::Expn => {
+                self.error(&Reply::new(502, status(5, 5, 1), "there are no lists here"));
+            }
             Command::Help => self.say(&Reply::new(214, status(2, 0, 0), "see RFC 5321")),
             Command::Quit => self.end(&Reply::new(221, status(2, 0, 0), "bye")),
             Command::StartTls => self.start_tls(),
@@ -339,159 +371,6 @@ impl Server {
             }
         }
         None
-    }
-
-    fn helo(&mut self, name: Box<str>) {
-        self.reset();
-        self.helo = name;
-        self.extended = false;
-        let reply = Reply::bare(250, &self.config.hostname);
-        self.say(&reply);
-    }
-
-    fn ehlo(&mut self, name: Box<str>) {
-        self.reset();
-        self.helo = name;
-        self.extended = true;
-        let mut lines: Vec<Box<str>> = vec![self.config.hostname.clone()];
-        let size = format!("SIZE {}", self.config.message_octets_max);
-        for keyword in ["PIPELINING", &size, "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"] {
-            lines.push(keyword.into());
-        }
-        lines.push("ENHANCEDSTATUSCODES".into());
-        if self.offers_tls() {
-            lines.push("STARTTLS".into());
-        }
-        if self.offers_auth() {
-            lines.push("AUTH PLAIN LOGIN".into());
-        }
-        self.say(&Reply { code: 250, status: None, lines });
-    }
-
-    fn offers_tls(&self) -> bool {
-        self.config.starttls && !self.client.tls
-    }
-
-    /// RFC 4954 4: never in clear, but for a client on this machine.
-    fn offers_auth(&self) -> bool {
-        self.config.auth && (self.client.tls || self.client.local)
-    }
-
-    fn start_tls(&mut self) {
-        if !self.offers_tls() {
-            return self.error(&Reply::new(503, status(5, 5, 1), "no TLS now"));
-        }
-        // RFC 3207 4.2: what was sent behind the command is thrown away unread.
-        self.input.clear();
-        self.say(&Reply::new(220, status(2, 0, 0), "ready for TLS"));
-        self.expect = Expect::Tls;
-    }
-
-    fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Option<Action> {
-        let wrong = if !self.offers_auth() {
-            Some(Reply::new(538, status(5, 7, 11), "encryption required before AUTH"))
-        } else if self.user.is_some() || self.mail.is_some() {
-            Some(Reply::new(503, status(5, 5, 1), "not now: once a session, outside mail"))
-        } else if !self.extended {
-            Some(Reply::new(503, status(5, 5, 1), "EHLO first"))
-        } else {
-            None
-        };
-        if let Some(reply) = wrong {
-            self.error(&reply);
-            return None;
-        }
-        self.login_step(login::begin(mechanism, initial))
-    }
-
-    fn login_line(&mut self) -> Option<Action> {
-        let Expect::Login(login) = std::mem::replace(&mut self.expect, Expect::Command) else {
-            return None;
-        };
-        let had = self.input.len();
-        let Some(line) = self.line(config::AUTH_LINE_OCTETS_MAX) else {
-            if self.input.len() == had && matches!(self.expect, Expect::Command) {
-                self.expect = Expect::Login(login);
-                return Some(Action::Read);
-            }
-            return None;
-        };
-        let line = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-        self.login_step(login.answer(&line))
-    }
-
-    fn login_step(&mut self, step: login::Step) -> Option<Action> {
-        match step {
-            login::Step::Ask(prompt, login) => {
-                self.say(&Reply::bare(334, prompt));
-                self.expect = Expect::Login(login);
-                None
-            }
-            login::Step::Prove { user, password } => {
-                self.expect = Expect::Verdict;
-                Some(Action::Authenticate { user, password })
-            }
-            login::Step::Wrong(reply) => {
-                self.error(&reply);
-                None
-            }
-        }
-    }
-
-    fn mail(&mut self, mail: Mail) {
-        let refusal = if self.helo.is_empty() {
-            Some(Reply::new(503, status(5, 5, 1), "EHLO first"))
-        } else if self.mail.is_some() {
-            Some(Reply::new(503, status(5, 5, 1), "one MAIL at a time: RSET first"))
-        } else if !self.client.may_relay && self.user.is_none() {
-            Some(Reply::new(530, status(5, 7, 0), "authentication required"))
-        } else if mail.parameters.size.is_some_and(|size| size > self.config.message_octets_max) {
-            Some(self.too_large())
-        } else {
-            None
-        };
-        if let Some(reply) = refusal {
-            return self.error(&reply);
-        }
-        if let Some(reply) = self.refuse_new.clone() {
-            return self.say(&reply);
-        }
-        if self.transactions >= self.config.transactions_max {
-            let text = "enough for one session: connect again";
-            return self.end(&Reply::new(421, status(4, 7, 0), text));
-        }
-        self.transactions += 1;
-        self.mail = Some(mail);
-        self.say(&Reply::new(250, status(2, 1, 0), "OK"));
-    }
-
-    fn too_large(&self) -> Reply {
-        let text = format!("a message may have {} octets", self.config.message_octets_max);
-        Reply::new(552, status(5, 3, 4), &text)
-    }
-
-    fn rcpt(&mut self, rcpt: Rcpt) {
-        let Some(mail) = &self.mail else {
-            return self.error(&Reply::new(503, status(5, 5, 1), "MAIL first"));
-        };
-        let smtputf8 = mail.parameters.smtputf8;
-        if self.recipients.len() >= self.config.recipients_max {
-            // RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in another transaction.
-            return self.say(&Reply::new(452, status(4, 5, 3), "too many recipients"));
-        }
-        let mailbox = rcpt.mailbox.or_else(|| self.config.postmaster.clone());
-        let Some(mailbox) = mailbox else {
-            return self.error(&Reply::new(550, status(5, 1, 1), "no postmaster is configured"));
-        };
-        if !mailbox.is_ascii() && !smtputf8 {
-            return self.error(&command::needs_smtputf8());
-        }
-        self.recipients.push(Recipient {
-            forward_path: ForwardPath(mailbox),
-            notify: rcpt.parameters.notify,
-            original: rcpt.parameters.original,
-        });
-        self.say(&Reply::new(250, status(2, 1, 5), "OK"));
     }
 }
 

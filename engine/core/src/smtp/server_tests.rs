@@ -31,6 +31,7 @@ fn dialog(config: ServerConfig, client: Client, script: &str) -> Vec<Transaction
             match server.poll() {
                 Action::Read | Action::Close => break,
                 Action::StartTls => server.on_tls(),
+                Action::Admit { .. } => server.on_admission(None),
                 Action::Authenticate { user, password } => {
                     let right = &*password == "secret";
                     server.on_authenticated(right.then_some(user));
@@ -270,7 +271,8 @@ fn every_limit_has_an_answer_one_above_it() {
         transactions_max: 2,
         ..ServerConfig::default()
     };
-    let long = "x".repeat(COMMAND_LINE_OCTETS_MAX - 6);
+    // NOOP, a space and CRLF are seven octets.
+    let long = "x".repeat(command::line_octets_max(b"NOOP ") - 6);
     let script = format!(
         "C: HELO c
          S: 250*
@@ -338,6 +340,7 @@ proptest::proptest! {
                 match server.poll() {
                     Action::Read | Action::Close => break,
                     Action::StartTls => server.on_tls(),
+                    Action::Admit { .. } => server.on_admission(None),
                     Action::Authenticate { .. } => server.on_authenticated(None),
                     Action::Accept(_) => server.on_settled(&Reply::bare(250, "OK")),
                 }

@@ -4,9 +4,9 @@
 //! Only CRLF, dot, CRLF ends it. A CR or LF on its own never counts as a line end, and a message
 //! that holds one is refused: what we take as one message, no next hop may take as two.
 
-use bytes::BufMut;
 use bytes::Bytes;
 use bytes::BytesMut;
+use memchr::memmem;
 
 /// RFC 5321 4.5.3.1.6: a text line has at most 1000 octets with its CRLF.
 pub const TEXT_LINE_OCTETS_MAX: usize = 1_000;
@@ -20,8 +20,6 @@ pub enum Flaw {
     LongLine,
     /// A NUL.
     Nul,
-    /// More octets than the server takes.
-    TooLarge,
 }
 
 /// Looks for the end of a text that comes in pieces, each octet once.
@@ -33,7 +31,8 @@ pub struct TextScanner {
     at: usize,
     /// The line before ended in CR LF, or there is none.
     after_bare: bool,
-    stuffed: bool,
+    /// Dots at the beginning of lines: each was put there on sending.
+    stuffed: usize,
     flaw: Option<Flaw>,
 }
 
@@ -58,7 +57,7 @@ impl TextScanner {
     fn look_at(&mut self, line: &[u8]) {
         self.after_bare = !line.ends_with(b"\r\n");
         let inner = line.strip_suffix(b"\r\n").unwrap_or(line);
-        self.stuffed |= line.starts_with(b".");
+        self.stuffed += usize::from(line.starts_with(b"."));
         if self.after_bare || memchr::memchr2(b'\r', 0, inner).is_some() {
             let nul = inner.contains(&0) && !inner.contains(&b'\r') && !self.after_bare;
             self.note(if nul { Flaw::Nul } else { Flaw::BareLineEnd });
@@ -85,24 +84,33 @@ impl TextScanner {
         let lines = self.line;
         self.at -= lines;
         self.line = 0;
+        self.stuffed = 0;
         lines
     }
 
-    /// The text without dot-stuffing (RFC 5321 4.5.2). Costs nothing where no line begins with a
-    /// dot.
-    pub fn unstuff(&self, text: BytesMut) -> Bytes {
-        if !self.stuffed {
+    /// Octets of the whole lines seen so far that are there only because of dot-stuffing.
+    pub const fn stuffed(&self) -> usize {
+        self.stuffed
+    }
+
+    /// The text without dot-stuffing (RFC 5321 4.5.2), in its place. Costs nothing where no line
+    /// begins with a dot. All lines must end in CR LF.
+    pub fn unstuff(&self, mut text: BytesMut) -> Bytes {
+        if self.stuffed == 0 {
             return text.freeze();
         }
-        let mut out = BytesMut::with_capacity(text.len());
-        let mut rest = text.as_ref();
-        while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-            let (line, after) = rest.split_at(end);
-            out.put_slice(line.strip_prefix(b".").unwrap_or(line));
-            rest = after;
+        let mut kept = 0;
+        let mut from = usize::from(text.starts_with(b"."));
+        while let Some(at) = text.get(from..).and_then(|rest| memmem::find(rest, b"\r\n.")) {
+            let end = from + at + 2;
+            text.copy_within(from..end, kept);
+            kept += end - from;
+            from = end + 1;
         }
-        out.freeze()
+        let end = text.len();
+        text.copy_within(from..end, kept);
+        text.truncate(kept + end - from);
+        text.freeze()
     }
 }
 

@@ -95,6 +95,7 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
 fn config(world: &World, folder: &std::path::Path) -> Config {
     let mut config = Config::default();
     config.spool.folder = folder.join("spool");
+    config.spool.disk_reserve = 64 << 20;
     config.events.folder = folder.join("events");
     for listener in &mut config.listener {
         listener.address = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -2,13 +2,14 @@
 
 use crate::mail::address::Mailbox;
 
-/// RFC 5321 4.5.3.1.4 has 512 octets for a command line with its CRLF; the extensions we offer add
-/// to it: ORCPT alone 500 (RFC 3461 5.2), the rest under 200. Longer lines are answered with 500.
-pub const COMMAND_LINE_OCTETS_MAX: usize = 1_536;
 /// RFC 4954 4: a line of an AUTH exchange may have 12,288 octets, and its CRLF.
 pub const AUTH_LINE_OCTETS_MAX: usize = 12_290;
 /// A client that makes more mistakes in a session is sent away.
 pub const ERRORS_MAX: u32 = 100;
+/// Octets of a line in a message that is already refused, before we no longer wait for its end.
+pub const UNENDED_LINE_OCTETS_MAX: usize = 64_000;
+/// Commands that bring no message nearer, such as NOOP, from one message to the next.
+pub const COMMANDS_IDLE_MAX: u32 = 1_000;
 
 /// What all sessions of a listener share.
 #[derive(Clone, Debug)]
@@ -54,6 +55,6 @@ pub struct Client {
     pub tls: bool,
     /// It is on this machine: AUTH may go in clear.
     pub local: bool,
-    /// Its network may relay without authentication.
+    /// Its network may relay without authentication. Others reach only the postmaster.
     pub may_relay: bool,
 }
