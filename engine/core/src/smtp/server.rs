@@ -319,7 +319,8 @@ impl Server {
             return None;
         }
         let Some(line) = line.strip_suffix(b"\r\n") else {
-            self.error(&Reply::new(500, status(5, 5, 2), "a line ends with CR LF"));
+            let reply = Reply::new(500, status(5, 5, 2), "a line ends with CR LF");
+            self.malformed(&line, &reply);
             return None;
         };
         match command::parse(line) {

@@ -1,322 +1,163 @@
-//! Dialogs with the server, in memory. `C:` the client says, `S:` the server answers; `S: 250*`
-//! matches the code alone. `C+` sends without waiting for an answer.
+//! What the scripted dialogs of `tests/dialogs` do not see: the transactions that are handed out,
+//! and what the caller is told about time and memory.
 
 use super::*;
+use crate::mail::envelope::BodyType;
+use crate::mail::envelope::Notify;
+use crate::mail::envelope::Ret;
 
-/// Runs a dialog; gives the transactions that were offered.
-fn dialog(config: ServerConfig, client: Client, script: &str) -> Vec<Transaction> {
-    let mut server = Server::new(Arc::new(config), client);
+fn server(config: ServerConfig) -> Server {
+    Server::new(Arc::new(config), Client { may_relay: true, local: true, tls: false })
+}
+
+/// Runs until more must be read; gives what was taken and what was said.
+fn go_on(server: &mut Server, octets: &str) -> (Vec<Transaction>, String) {
+    server.input().extend_from_slice(octets.as_bytes());
     let mut taken = Vec::new();
-    let mut answers: Vec<String> = Vec::new();
-    for (number, line) in script.lines().map(str::trim_start).enumerate() {
-        let Some((who, text)) = line.split_once(": ") else { continue };
-        let octets = text.replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0");
-        match who {
-            "C" => server.input().extend_from_slice(format!("{octets}\r\n").as_bytes()),
-            "C+" => server.input().extend_from_slice(octets.as_bytes()),
-            "S" => {
-                let answer = answers.first().cloned().unwrap_or_default();
-                let matches =
-                    text.strip_suffix('*').map_or(answer == text, |t| answer.starts_with(t));
-                assert!(
-                    matches,
-                    "line {number}: wanted {text:?}, got {answer:?}, rest {answers:?}"
-                );
-                answers.remove(0);
-                continue;
+    loop {
+        match server.poll() {
+            Action::Read | Action::Close => break,
+            Action::StartTls => server.on_tls(),
+            Action::Admit { .. } => server.on_admission(None),
+            Action::Authenticate { user, password } => {
+                let right = &*password == "secret";
+                server.on_authenticated(right.then_some(user));
             }
-            _ => panic!("line {number}: {line}"),
-        }
-        loop {
-            match server.poll() {
-                Action::Read | Action::Close => break,
-                Action::StartTls => server.on_tls(),
-                Action::Admit { .. } => server.on_admission(None),
-                Action::Authenticate { user, password } => {
-                    let right = &*password == "secret";
-                    server.on_authenticated(right.then_some(user));
-                }
-                Action::Accept(transaction) => {
-                    taken.push(*transaction);
-                    server.on_settled(&Reply::new(250, status(2, 0, 0), "queued"));
-                }
+            Action::Accept(transaction) => {
+                taken.push(*transaction);
+                server.on_settled(&Reply::new(250, status(2, 0, 0), "queued"));
             }
         }
-        let said = String::from_utf8(std::mem::take(server.output())).unwrap();
-        answers.extend(said.split_terminator("\r\n").map(str::to_owned));
-        if number == 0 {
-            assert!(answers.remove(0).starts_with("220 "));
-        }
     }
-    assert_eq!(answers, Vec::<String>::new(), "answers that nobody expected");
-    taken
-}
-
-fn trusted() -> Client {
-    Client { may_relay: true, local: true, tls: false }
-}
-
-fn check(script: &str) -> Vec<Transaction> {
-    let config = ServerConfig { auth: true, starttls: true, ..ServerConfig::default() };
-    dialog(config, trusted(), script)
+    (taken, String::from_utf8(std::mem::take(server.output())).unwrap())
 }
 
 #[test]
-fn a_message_is_taken_with_its_envelope() {
-    let taken = check(
-        "C: HELO client.example
-         S: 250 localhost
-         C: MAIL FROM:<ann@example.net>
-         S: 250 2.1.0 OK
-         C: RCPT TO:<bob@example.org> NOTIFY=SUCCESS ORCPT=rfc822;bob+2Bx@example.org
-         S: 250 2.1.5 OK
-         C: DATA
-         S: 354*
-         C: Subject: x\\r\\n\\r\\n..dot\\r\\n.
-         S: 250 2.0.0 queued
-         C: QUIT
-         S: 221*",
+fn a_transaction_holds_all_that_the_client_said() {
+    let mut server = server(ServerConfig { auth: true, ..ServerConfig::default() });
+    let (taken, said) = go_on(
+        &mut server,
+        "EHLO client.example\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\n\
+         MAIL FROM:<ann@example.net> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb\r\n\
+         RCPT TO:<bob@example.org> NOTIFY=SUCCESS ORCPT=rfc822;bob+2Bx@example.org\r\n\
+         RCPT TO:<eve@example.org>\r\nDATA\r\nSubject: x\r\n\r\n..dot\r\n.\r\n",
     );
-    assert_eq!(taken[0].message, b"Subject: x\r\n\r\n.dot\r\n".as_slice());
-    let original = taken[0].envelope.recipients[0].original.as_ref().unwrap();
-    assert_eq!(&*original.address, "bob+x@example.org");
-    assert!(!taken[0].extended);
+    assert!(said.ends_with("250 2.0.0 queued\r\n"), "{said}");
+    let [transaction] = taken.as_slice() else { panic!("{taken:?}") };
+    assert_eq!(transaction.message, b"Subject: x\r\n\r\n.dot\r\n".as_slice());
+    assert_eq!((transaction.user.as_deref(), &*transaction.helo), (Some("ann"), "client.example"));
+    assert!(transaction.extended && transaction.trusted && !transaction.tls);
+    let envelope = &transaction.envelope;
+    assert_eq!(envelope.reverse_path.to_string(), "ann@example.net");
+    assert_eq!((envelope.body_type, envelope.smtputf8), (BodyType::EightBitMime, true));
+    assert_eq!((envelope.ret, envelope.envelope_id.as_deref()), (Some(Ret::Headers), Some("a+b")));
+    let [bob, eve] = envelope.recipients.as_slice() else { panic!("{envelope:?}") };
+    assert!(bob.notify.wants_success() && !bob.notify.wants_failure());
+    assert_eq!(&*bob.original.as_ref().unwrap().address, "bob+x@example.org");
+    assert_eq!((&eve.original, eve.notify), (&None, Notify::Unspecified));
 }
 
 #[test]
-fn pipelined_commands_are_answered_in_order_rfc_2920() {
-    let taken = check(
-        "C+: EHLO c\\r\\nMAIL FROM:<>\\r\\n\
-         RCPT TO:<a@b.c>\\r\\nRCPT TO:<bad>\\r\\nDATA\\r\\nhi\\r\\n.\\r\\nNOOP\\r\\n
-         S: 250-localhost
-         S: 250-PIPELINING
-         S: 250-SIZE 52428800
-         S: 250-8BITMIME
-         S: 250-SMTPUTF8
-         S: 250-CHUNKING
-         S: 250-DSN
-         S: 250-ENHANCEDSTATUSCODES
-         S: 250-STARTTLS
-         S: 250 AUTH PLAIN LOGIN
-         S: 250 2.1.0 OK
-         S: 250 2.1.5 OK
-         S: 501 5.1.3*
-         S: 354*
-         S: 250 2.0.0 queued
-         S: 250 2.0.0 OK",
-    );
-    assert_eq!(taken[0].envelope.recipients.len(), 1);
+fn who_has_no_rights_is_not_trusted_with_mail_for_the_postmaster_either() {
+    let postmaster = Some("ann@example.net".parse().unwrap());
+    let config = ServerConfig { postmaster, ..ServerConfig::default() };
+    let mut server = Server::new(Arc::new(config), Client::default());
+    let text = "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\nDATA\r\n.\r\n";
+    let (taken, _) = go_on(&mut server, text);
+    assert!(!taken[0].trusted);
+    assert_eq!(taken[0].envelope.recipients[0].forward_path.to_string(), "ann@example.net");
 }
 
 #[test]
-fn commands_out_of_order_get_503_rfc_5321_4_1_4() {
-    check(
-        "C: MAIL FROM:<a@b.c>
-         S: 503*
-         C: HELO c
-         S: 250*
-         C: RCPT TO:<a@b.c>
-         S: 503*
-         C: DATA
-         S: 503*
-         C: MAIL FROM:<a@b.c>
-         S: 250*
-         C: MAIL FROM:<a@b.c>
-         S: 503*
-         C: DATA
-         S: 554*
-         C: RSET
-         S: 250*
-         C: MAIL FROM:<a@b.c>
-         S: 250*",
-    );
-}
-
-#[test]
-fn chunks_are_taken_as_they_are_rfc_3030() {
-    let taken = check(
-        "C: HELO c
-         S: 250*
-         C: MAIL FROM:<a@b.c>
-         S: 250*
-         C: RCPT TO:<d@e.f>
-         S: 250*
-         C+: BDAT 6\\r\\n.a\\r\\n..BDAT 5 LAST\\r\\n\\r\\nend
-         S: 250 2.0.0 6 octets
-         S: 250 2.0.0 queued",
-    );
-    assert_eq!(taken[0].message, b".a\r\n..\r\nend\r\n".as_slice());
-}
-
-#[test]
-fn a_refused_chunk_is_read_and_the_rest_refused_rfc_3030_2() {
-    check(
-        "C: HELO c
-         S: 250*
-         C+: BDAT 6\\r\\nNOOP\\r\\nBDAT 6 LAST\\r\\nQUIT\\r\\nNOOP\\r\\n
-         S: 503*
-         S: 503 5.5.1 a chunk was refused: RSET first
-         S: 250 2.0.0 OK
-         C: RSET
-         S: 250*",
-    );
-}
-
-#[test]
-fn what_is_pipelined_behind_starttls_is_forgotten_rfc_3207() {
-    check(
-        "C: EHLO c
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250*
-         C+: STARTTLS\\r\\nNOOP\\r\\n
-         S: 220*
-         C: MAIL FROM:<a@b.c>
-         S: 503 5.5.1 EHLO first
-         C: STARTTLS
-         S: 503*",
-    );
-}
-
-#[test]
-fn authentication_opens_the_relay_rfc_4954() {
-    let config = ServerConfig { auth: true, ..ServerConfig::default() };
-    let stranger = Client { tls: true, ..Client::default() };
-    let taken = dialog(
-        config,
-        stranger,
-        "C: EHLO c
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250-*
-         S: 250 AUTH PLAIN LOGIN
-         C: MAIL FROM:<a@b.c>
-         S: 530 5.7.0*
-         C: AUTH PLAIN *
-         S: 501*
-         C: AUTH PLAIN AGFubgBzZWNyZXQx
-         S: 535*
-         C: AUTH CRAM-MD5
-         S: 504*
-         C: AUTH LOGIN
-         S: 334 VXNlcm5hbWU6
-         C: YW5u
-         S: 334 UGFzc3dvcmQ6
-         C: c2VjcmV0
-         S: 235*
-         C: AUTH PLAIN AGFubgBzZWNyZXQ=
-         S: 503*
-         C: MAIL FROM:<a@b.c>
-         S: 250*
-         C: RCPT TO:<d@e.f>
-         S: 250*
-         C: DATA
-         S: 354*
-         C: .
-         S: 250*",
-    );
-    assert_eq!(taken[0].user.as_deref(), Some("ann"));
-    assert_eq!(taken[0].message.len(), 0, "an empty message is one");
-}
-
-#[test]
-fn authentication_is_not_offered_in_clear() {
-    let config = ServerConfig { auth: true, ..ServerConfig::default() };
-    dialog(
-        config,
-        Client::default(),
-        "C: HELO c
-         S: 250*
-         C: AUTH PLAIN AGFubgBzZWNyZXQ=
-         S: 538*",
-    );
-}
-
-#[test]
-fn smuggling_forms_are_refused_and_end_nothing() {
-    for form in ["\\n.\\n", "\\n.\\r\\n", "\\r\\n.\\n", "\\r\\n.\\r\\r\\n", "\\r.\\r\\n"] {
-        let script = format!(
-            "C: HELO c
-             S: 250*
-             C: MAIL FROM:<a@b.c>
-             S: 250*
-             C: RCPT TO:<d@e.f>
-             S: 250*
-             C: DATA
-             S: 354*
-             C: text{form}MAIL FROM:<evil@b.c>\\r\\nRCPT TO:<x@y.z>\\r\\n.
-             S: 550 5.6.11*"
-        );
-        assert_eq!(check(&script).len(), 0, "{form}");
-    }
-}
-
-#[test]
-fn every_limit_has_an_answer_one_above_it() {
-    let config = ServerConfig {
-        message_octets_max: 20,
-        recipients_max: 2,
-        transactions_max: 2,
-        ..ServerConfig::default()
+fn only_what_is_whole_counts_as_progress() {
+    let mut server = server(ServerConfig::default());
+    let mut step = |octets: &str| {
+        let before = server.progress();
+        go_on(&mut server, octets);
+        (server.progress() - before, server.in_text())
     };
-    // NOOP, a space and CRLF are seven octets.
-    let long = "x".repeat(command::line_octets_max(b"NOOP ") - 6);
-    let script = format!(
-        "C: HELO c
-         S: 250*
-         C: NOOP {}
-         S: 250*
-         C: NOOP {long}
-         S: 500 5.5.2 line too long
-         C: MAIL FROM:<a@b.c> SIZE=21
-         S: 552 5.3.4*
-         C: MAIL FROM:<a@b.c> SIZE=20
-         S: 250*
-         C: RCPT TO:<a@b.c>
-         S: 250*
-         C: RCPT TO:<b@b.c>
-         S: 250*
-         C: RCPT TO:<c@b.c>
-         S: 452 4.5.3*
-         C: DATA
-         S: 354*
-         C: 123456789\\r\\n1234567\\r\\n.
-         S: 250*
-         C: MAIL FROM:<a@b.c>
-         S: 250*
-         C: RCPT TO:<a@b.c>
-         S: 250*
-         C: DATA
-         S: 354*
-         C: 123456789\\r\\n12345678\\r\\n
-         C: more
-         C: .
-         S: 552 5.3.4*
-         C: MAIL FROM:<a@b.c>
-         S: 421*",
-        &long[1..]
-    );
-    assert_eq!(dialog(config, trusted(), &script).len(), 1);
+    assert_eq!(step("NO"), (0, false));
+    assert_eq!(step("OP"), (0, false));
+    assert_eq!(step("\r\n"), (1, false));
+    assert_eq!(step(&"x".repeat(100_000)), (0, false), "a line without end");
+    assert_eq!(step("\r\nHELO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\n"), (4, false));
+    assert_eq!(step("BDAT 10\r\n"), (1, true));
+    assert_eq!(step("12345"), (0, true));
+    assert_eq!(step("67890"), (1, true), "a chunk is whole, its message is not");
+    assert_eq!(step("BDAT 0 LAST\r\n"), (2, false));
+    assert_eq!(step("MAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\n"), (3, true));
+    assert_eq!(step("line\r\nline\r\n"), (0, true));
+    assert_eq!(step(".\r\n"), (1, false));
 }
 
 #[test]
-fn a_browser_is_sent_away() {
-    check(
-        "C: POST / HTTP/1.1
-         S: 421*",
-    );
+fn a_message_that_is_shed_is_read_to_its_end_and_refused_for_now() {
+    let begin = "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\n";
+    for (start, rest) in [
+        (format!("{begin}DATA\r\n{}", "some text\r\n".repeat(10_000)), "more\r\n.\r\n"),
+        (format!("{begin}BDAT 110005\r\n{}", "some text\r\n".repeat(10_000)), "12345"),
+    ] {
+        let mut server = server(ServerConfig::default());
+        go_on(&mut server, &start);
+        assert!(server.held_octets() >= 110_000);
+        server.shed();
+        let (_, said) = go_on(&mut server, "");
+        assert_eq!((server.held_octets(), said.as_str()), (0, ""), "{start:.60}");
+        let (taken, said) = go_on(&mut server, rest);
+        assert_eq!((taken.len(), said.starts_with("452 4.3.2 ")), (0, true), "{said}");
+        let again = go_on(&mut server, &format!("RSET\r\n{begin}DATA\r\n.\r\n"));
+        assert_eq!(again.0.len(), 1, "{}", again.1);
+    }
+}
+
+#[test]
+fn chunks_taken_before_are_shed_too() {
+    let mut server = server(ServerConfig::default());
+    go_on(&mut server, "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nBDAT 5\r\n12345");
+    server.shed();
+    assert_eq!(server.held_octets(), 0);
+    let (taken, said) = go_on(&mut server, "BDAT 0 LAST\r\n");
+    assert_eq!((taken.len(), &said[..3]), (0, "503"));
+}
+
+#[test]
+fn a_line_without_end_in_a_refused_message_is_not_waited_for() {
+    let config = ServerConfig { message_octets_max: 10, ..ServerConfig::default() };
+    let begin = "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\n";
+    let mut long = server(config);
+    go_on(&mut long, begin);
+    let (_, said) = go_on(&mut long, &"x".repeat(config::UNENDED_LINE_OCTETS_MAX));
+    assert_eq!(said, "");
+    let (_, said) = go_on(&mut long, "x");
+    assert!(said.starts_with("421 "), "{said}");
+}
+
+#[test]
+fn commands_that_lead_nowhere_are_counted_from_one_message_to_the_next() {
+    let mut server = server(ServerConfig::default());
+    let noops = "NOOP\r\n".repeat(COMMANDS_IDLE_MAX as usize - 1);
+    let message = "MAIL FROM:<>\r\nRCPT TO:<a@b.c>\r\nDATA\r\n.\r\n";
+    let (taken, said) = go_on(&mut server, &format!("HELO c\r\n{noops}{message}{noops}NOOP\r\n"));
+    assert_eq!((taken.len(), said.contains("421")), (1, false));
+    assert!(go_on(&mut server, "NOOP\r\n").1.starts_with("421 4.7.0 many commands"));
+}
+
+#[test]
+fn room_is_made_for_what_is_announced_and_for_no_more_than_is_sane() {
+    let begin = |size: u64| format!("HELO c\r\nMAIL FROM:<> SIZE={size}\r\nRCPT TO:<a@b.c>\r\n");
+    for (commands, expected) in [
+        (begin(70_000), 0),
+        (begin(70_000) + "DATA\r\n", 70_003),
+        (begin(70_000) + "DATA\r\nab\r\n", 69_999),
+        (begin(0) + "BDAT 5000\r\nab", 4_998),
+        (begin(9_000_000) + "DATA\r\n", 1 << 20),
+        (begin(0) + "BDAT 9000000\r\n", 1 << 20),
+        (begin(0) + "BDAT 18446744073709551615\r\n", 0),
+    ] {
+        let mut server = server(ServerConfig::default());
+        go_on(&mut server, &commands);
+        assert_eq!(server.expected_octets(), expected, "{commands}");
+    }
 }
 
 proptest::proptest! {
@@ -333,18 +174,10 @@ proptest::proptest! {
         ], 0..40)
     ) {
         let config = ServerConfig { auth: true, starttls: true, ..ServerConfig::default() };
-        let mut server = Server::new(Arc::new(config), trusted());
+        let mut server = server(config);
         for piece in pieces {
             server.input().extend_from_slice(&piece);
-            loop {
-                match server.poll() {
-                    Action::Read | Action::Close => break,
-                    Action::StartTls => server.on_tls(),
-                    Action::Admit { .. } => server.on_admission(None),
-                    Action::Authenticate { .. } => server.on_authenticated(None),
-                    Action::Accept(_) => server.on_settled(&Reply::bare(250, "OK")),
-                }
-            }
+            go_on(&mut server, "");
         }
     }
 }

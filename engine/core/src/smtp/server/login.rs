@@ -57,8 +57,13 @@ impl Login {
             Self::Plain => {
                 // RFC 4616 2: authorization id, NUL, authentication id, NUL, password.
                 let mut parts = text.split('\0');
-                let (_, user, password) = (parts.next(), parts.next(), parts.next());
+                let (acted, user, password) = (parts.next(), parts.next(), parts.next());
                 match (user, password, parts.next()) {
+                    // Nobody may act as somebody else.
+                    (Some(user), ..) if acted.is_some_and(|id| !id.is_empty() && id != user) => {
+                        let text = "not authorized to act as another";
+                        Step::Wrong(Reply::new(535, EnhancedStatus::new(5, 7, 8), text))
+                    }
                     (Some(user), Some(password), None) if !user.is_empty() => {
                         Step::Prove { user: user.into(), password: password.into() }
                     }
