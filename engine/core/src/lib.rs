@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod dkim;
 pub mod event;
 pub mod mail;
 pub mod queue;
