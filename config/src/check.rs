@@ -8,11 +8,13 @@ use crate::config::receiving::ListenerTls;
 /// RFC 5321 4.5.3.1.8: the recipients that every server takes.
 const RECIPIENTS_LEAST: u32 = 100;
 
-/// Something that does not hold, and the keys to point at: the first that is set.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) keys: Vec<String>,
-    pub(crate) text: String,
+/// Something that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The keys to point at, such as `dkim.0.key`: the first that is set.
+    pub keys: Vec<String>,
+    /// What does not hold.
+    pub text: String,
 }
 
 /// All that does not hold.

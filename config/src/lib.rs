@@ -5,7 +5,7 @@
 //! a secret is only the place where the secret lies; see [`value::Secret`].
 #![forbid(unsafe_code)]
 
-mod check;
+pub mod check;
 pub mod config;
 pub mod load;
 mod problem;

@@ -15,6 +15,7 @@ use toml::Value;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use crate::check::Fault;
 use crate::check::check;
 use crate::config::Config;
 pub use crate::problem::Problem;
@@ -39,6 +40,12 @@ impl std::error::Error for Errors {}
 
 /// Reads the file at `path`, and `conf.d/*.toml` beside it.
 pub fn load(path: &Path) -> Result<Config, Errors> {
+    load_and(path, |_| Vec::new())
+}
+
+/// The same, with a further look at what the configuration names, such as files with keys: what
+/// does not hold is told with the line that names it.
+pub fn load_and(path: &Path, more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<Config, Errors> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
     let beside = path.with_file_name("conf.d");
@@ -53,12 +60,12 @@ pub fn load(path: &Path) -> Result<Config, Errors> {
             Err(error) => problems.push(unreadable(&path, &error)),
         }
     }
-    if problems.is_empty() { read(&sources) } else { Err(Errors(problems)) }
+    if problems.is_empty() { read(&sources, more) } else { Err(Errors(problems)) }
 }
 
 /// Reads one text; `name` is what errors call it.
 pub fn parse(text: &str, name: &str) -> Result<Config, Errors> {
-    read(&[Source { name: name.to_owned(), text: text.to_owned() }])
+    read(&[Source { name: name.to_owned(), text: text.to_owned() }], |_| Vec::new())
 }
 
 struct Source {
@@ -88,7 +95,7 @@ fn fragments(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn read(sources: &[Source]) -> Result<Config, Errors> {
+fn read(sources: &[Source], more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<Config, Errors> {
     let mut problems = Vec::new();
     let mut merged = Table::new();
     for source in sources {
@@ -109,7 +116,10 @@ fn read(sources: &[Source]) -> Result<Config, Errors> {
             return Err(Errors(vec![Problem::of_file(name, format!("merged: {error}"))]));
         }
     };
-    let faults = check(&config);
+    let mut faults = check(&config);
+    if faults.is_empty() {
+        faults = more(&config);
+    }
     if faults.is_empty() {
         return Ok(config);
     }

@@ -13,4 +13,5 @@
 )]
 
 mod clients;
+mod signatures;
 mod support;

@@ -153,14 +153,16 @@ section! {
 }
 
 section! {
-    /// Which mail is signed, and with which key (RFC 6376). Write one table for each.
+    /// Which mail is signed, and with which key (RFC 6376). Write one table for each. A domain may
+    /// have several keys, best one RSA and one Ed25519: each makes a signature.
     #[serde(deny_unknown_fields)]
     pub struct Dkim, "[[dkim]]" {
-        /// The domain of the author, and of the signature. Must be given.
+        /// The domain of the author in From, and of the signature. It also signs for the domains
+        /// below it that have no key of their own. Must be given.
         domain: Domain = localhost(), example "example.net";
         /// The selector: the key is published at selector._domainkey.domain. Must be given.
         selector: String = String::new(), example "s1";
-        /// PEM file with the private key. Must be given.
+        /// PEM file with the private key: RSA of 2048 to 4096 bits, or Ed25519. Must be given.
         key: PathBuf = PathBuf::new(), example "/etc/maily/dkim/example.net.pem";
     }
 }

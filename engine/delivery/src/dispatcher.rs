@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! poll -> Resolve  -> routes   -> on_resolved
-//!      -> Attempt  -> loader   -> connections -> worker -> report -> reporter
+//!      -> Attempt  -> loader   -> signing -> connections -> worker -> report -> reporter
 //!      -> Expired, Unroutable  -> loader      ---------- > report -> reporter
 //! ```
 //!
@@ -40,6 +40,7 @@ use maily_spool::submission::Spooled;
 use maily_spool::submission::Stored;
 
 use crate::attempt;
+use crate::attempt::Job;
 use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::loader::Loaded;
@@ -49,6 +50,8 @@ use crate::reporter::Report;
 use crate::reporter::Reporter;
 use crate::routes::Found;
 use crate::routes::Routes;
+use crate::signing::Signed;
+use crate::signing::Signing;
 use crate::worker::Shared;
 use crate::worker::Told;
 
@@ -69,6 +72,8 @@ pub struct Parts {
     pub shared: Arc<Shared>,
     /// Where it counts.
     pub counters: Arc<Counters>,
+    /// Who signs, and where it comes back.
+    pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
 }
 
 /// The loop's state.
@@ -78,6 +83,7 @@ pub struct Dispatcher {
     counters: Arc<Counters>,
     loader: Loader,
     routes: Routes,
+    signing: Signing,
     connections: Connections,
     reporter: Reporter,
     /// Entries that the scheduler has handed out.
@@ -94,12 +100,14 @@ impl Dispatcher {
         let (found, mut finding) = mpsc::unbounded_channel();
         let (loaded, mut loading) = mpsc::unbounded_channel();
         let (told, mut telling) = mpsc::unbounded_channel();
-        let Parts { scheduler, spool, events, shared, counters } = parts;
+        let Parts { scheduler, spool, events, shared, counters, signing } = parts;
+        let (signing, mut signed_jobs) = signing;
         let clock = Arc::clone(&shared.clock);
         let mut this = Self {
             scheduler,
             loader: Loader::new(spool.clone(), loaded),
             routes: Routes::new(Arc::clone(&shared), found),
+            signing,
             connections: Connections::new(shared, told),
             reporter: Reporter::new(spool, events, Arc::clone(&clock), Arc::clone(&counters)),
             clock,
@@ -108,6 +116,7 @@ impl Dispatcher {
         };
         let mut found = Vec::with_capacity(BATCH);
         let mut loaded = Vec::with_capacity(BATCH);
+        let mut signed = Vec::with_capacity(BATCH);
         let mut told = Vec::with_capacity(BATCH);
         let mut queued = Vec::with_capacity(BATCH);
         loop {
@@ -127,6 +136,10 @@ impl Dispatcher {
                 }
                 _ = loading.recv_many(&mut loaded, BATCH) => {
                     loaded.drain(..).for_each(|loaded| this.on_loaded(loaded));
+                }
+                // It has no senders if there are no keys.
+                1.. = signed_jobs.recv_many(&mut signed, BATCH) => {
+                    signed.drain(..).for_each(|signed| this.on_signed(signed));
                 }
                 count = queue.recv_many(&mut queued, BATCH) => {
                     if count == 0 {
@@ -236,17 +249,42 @@ impl Dispatcher {
     }
 
     fn start(&mut self, attempt: Attempt, stored: Arc<Stored>) {
-        let (ticket, now) = (attempt.ticket, self.clock.now());
-        let Some(route) = self.routes.of(&attempt.domain) else {
+        let ticket = attempt.ticket;
+        let Some(job) = attempt::prepare(attempt, stored) else {
             self.flying -= 1;
-            return self.scheduler.give_back(now, ticket);
+            return self.scheduler.forget(self.clock.now(), ticket);
         };
-        match attempt::prepare(attempt, stored) {
-            Some(job) => self.connections.give(route, job),
+        if let Some(job) = self.signing.sign(job) {
+            self.send(job);
+        }
+    }
+
+    fn send(&mut self, job: Job) {
+        match self.routes.of(&job.attempt.domain) {
+            Some(route) => self.connections.give(route, job),
             None => {
                 self.flying -= 1;
-                self.scheduler.forget(now, ticket);
+                self.scheduler.give_back(self.clock.now(), job.attempt.ticket);
             }
+        }
+    }
+
+    fn on_signed(&mut self, signed: Signed) {
+        for (job, result) in self.signing.on_signed(signed) {
+            let Err(error) = result else {
+                self.send(job);
+                continue;
+            };
+            // Never sent without: receivers would take it for forged.
+            tracing::error!(id = %job.attempt.id, %error, "a message was not signed: tried later");
+            self.flying -= 1;
+            // RFC 3463 3.8: X.7.5, cryptographic failure.
+            let status = EnhancedStatus::new(4, 7, 5);
+            let diagnosis = Diagnosis::ours(status, Blame::Us, &error.to_string());
+            let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
+            let all = job.delivery.recipients.iter();
+            let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
+            self.report(&job.attempt, &job.stored, outcomes, None, 0);
         }
     }
 
@@ -287,6 +325,10 @@ impl Dispatcher {
         let now = self.clock.now();
         let bare: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome.clone()).collect();
         let settlements = self.scheduler.report(now, attempt.ticket, &bare);
+        let again = settlements.iter().any(|settlement| matches!(settlement, Settlement::Retry(_)));
+        if !again && stored.unsettled.len() == outcomes.len() {
+            self.signing.forget(attempt.id);
+        }
         let recipients = outcomes
             .into_iter()
             .zip(settlements)

@@ -9,4 +9,5 @@ pub mod loader;
 pub mod reporter;
 pub mod routes;
 pub mod settle;
+pub mod signing;
 pub mod worker;

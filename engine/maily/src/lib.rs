@@ -5,6 +5,7 @@ pub mod clock;
 pub mod command;
 pub mod dev;
 pub mod exit;
+pub mod keys;
 pub mod ops;
 pub mod receiving;
 pub mod sink;

@@ -11,7 +11,6 @@ use maily_config::config::sending::InDoubt;
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let limits = &config.limits;
     let asked = [
-        ("dkim", !config.dkim.is_empty()),
         ("site", !config.site.is_empty()),
         ("limits.message_rate", limits.message_rate.is_some()),
         ("limits.connection_rate", limits.connection_rate.is_some()),

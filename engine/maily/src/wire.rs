@@ -19,6 +19,7 @@ use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::{Dispatcher, Parts};
+use maily_delivery::signing::{Signed, Signing};
 use maily_delivery::worker;
 use maily_egress::connection::{Settings, Source};
 use maily_egress::resolve::Resolver;
@@ -26,6 +27,7 @@ use maily_events::recorder::Recorder;
 use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
+use crate::keys;
 use crate::ops;
 use crate::ops::{Check, Watched};
 use crate::receiving::Receiving;
@@ -72,6 +74,7 @@ impl Daemon {
             events: events.clone(),
             shared,
             counters: Arc::clone(&counters),
+            signing: signing(config, &clock)?,
         };
         tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
         let mut smtp = Vec::new();
@@ -205,4 +208,19 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Sh
         idle_timeout: egress.idle_timeout,
         clock: Arc::clone(clock),
     })
+}
+
+fn signing(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Signing, mpsc::UnboundedReceiver<Signed>)> {
+    let keyring = keys::load(config).map_err(|faults| {
+        let texts: Vec<_> = faults.into_iter().map(|fault| fault.text).collect();
+        anyhow!(texts.join("; "))
+    })?;
+    let threads = match config.dkim_threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    Signing::start(Arc::new(keyring), threads, clock).context("the signers could not be started")
 }

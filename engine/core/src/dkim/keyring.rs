@@ -5,7 +5,7 @@
 //! is signed for by the nearest domain above it that has some, since DMARC takes that as aligned
 //! (RFC 7489 3.1.1).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::dkim::key::SigningKey;
@@ -63,7 +63,7 @@ impl fmt::Display for Signer {
 
 /// All that sign, by domain.
 #[derive(Debug, Default)]
-pub struct Keyring(HashMap<Box<str>, Vec<Signer>>);
+pub struct Keyring(BTreeMap<Box<str>, Vec<Signer>>);
 
 impl Keyring {
     /// Adds one that signs. Signatures of a domain are made in the order in which it got its keys.
@@ -74,6 +74,11 @@ impl Keyring {
     /// Whether nobody's mail is signed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// All that sign, domain by domain.
+    pub fn signers(&self) -> impl Iterator<Item = &Signer> {
+        self.0.values().flatten()
     }
 
     /// Those that sign for an author's domain; none if it and all domains above it have no key.

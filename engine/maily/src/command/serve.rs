@@ -14,6 +14,7 @@ use maily_config::load;
 use maily_core::clock::Clock;
 
 use crate::exit::{Exit, Failure};
+use crate::keys;
 use crate::unbuilt;
 use crate::wire::Daemon;
 
@@ -26,15 +27,21 @@ pub struct Arguments {
 }
 
 fn read(arguments: &Arguments) -> Result<Config, Failure> {
-    let config = load::load(&arguments.config)
+    let unusable = |config: &Config| keys::load(config).err().unwrap_or_default();
+    let config = load::load_and(&arguments.config, unusable)
         .map_err(|errors| Failure::new(Exit::Config, anyhow!("{errors}")))?;
     unbuilt::check(&config).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(config)
 }
 
-/// Reads the configuration and says what is wrong with it.
+/// Reads the configuration and says what is wrong with it, or which DNS records its keys need.
 pub fn check(arguments: &Arguments) -> Result<Exit, Failure> {
-    read(arguments)?;
+    let config = read(arguments)?;
+    // They were read a moment ago, so there are none that cannot be used.
+    for signer in keys::load(&config).unwrap_or_default().signers() {
+        let record = signer.key().record().context("a key has no public part")?;
+        eprintln!("DKIM needs this TXT record at {signer}:\n{record}");
+    }
     eprintln!("{} is good", arguments.config.display());
     Ok(Exit::Ok)
 }

@@ -1,0 +1,180 @@
+//! Signs messages for the dispatcher on threads of its own: an RSA signature costs as much as many
+//! deliveries, so neither the loop nor a connection waits for one.
+//!
+//! A message is signed once, however many domains it goes to: tries of a message that is being
+//! signed wait for its signature. Signatures are kept while a message may be tried again, up to
+//! [`SIGNATURES_MAX`]; beyond that the oldest message is signed again at its next try. Late header
+//! fields must be in the content before it is signed, and a signature is only used again for the
+//! same ones.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::sync::mpsc as queue;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use maily_core::clock::Clock;
+use maily_core::dkim::key::SignError;
+use maily_core::dkim::keyring::Keyring;
+use maily_core::dkim::sign;
+use maily_core::mail::id::QueueId;
+
+use crate::attempt::Job;
+
+/// Signatures that are kept for another try, each about a kilobyte.
+pub const SIGNATURES_MAX: usize = 8_192;
+
+/// A try that has been to the signers.
+#[derive(Debug)]
+pub struct Signed {
+    /// The try.
+    pub job: Box<Job>,
+    /// The header fields to put in front; empty if nobody signs for its author.
+    pub signature: Result<Bytes, SignError>,
+}
+
+/// The pool of signers, and what they signed lately.
+#[derive(Debug)]
+pub struct Signing {
+    /// None if there are no keys.
+    work: Option<queue::Sender<Box<Job>>>,
+    /// Messages that are being signed, with further tries of them.
+    underway: HashMap<QueueId, Vec<Job>>,
+    kept: BTreeMap<QueueId, Kept>,
+    kept_max: usize,
+}
+
+/// A signature, and the late header fields that it covers.
+#[derive(Debug)]
+struct Kept {
+    late: Bytes,
+    signature: Bytes,
+}
+
+impl Signing {
+    /// Starts so many threads, or none if there are no keys. What they have signed comes out of
+    /// the channel and goes to [`Self::on_signed`].
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn start(
+        keyring: Arc<Keyring>,
+        threads: usize,
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Signed>)> {
+        // Neither channel holds more than the scheduler has handed out.
+        let (tell, told) = mpsc::unbounded_channel();
+        let work =
+            if keyring.is_empty() { None } else { Some(pool(keyring, threads, clock, tell)?) };
+        let (underway, kept) = (HashMap::new(), BTreeMap::new());
+        Ok((Self { work, underway, kept, kept_max: SIGNATURES_MAX }, told))
+    }
+
+    /// The try at once, if it needs no signature or has one already.
+    pub fn sign(&mut self, mut job: Job) -> Option<Job> {
+        let Some(work) = &self.work else { return Some(job) };
+        let id = job.attempt.id;
+        if let Some(kept) = self.kept.get(&id)
+            && kept.late == job.delivery.content.head
+        {
+            put_in_front(&mut job, &kept.signature);
+            return Some(job);
+        }
+        if let Some(waiting) = self.underway.get_mut(&id) {
+            waiting.push(job);
+            return None;
+        }
+        self.underway.insert(id, Vec::new());
+        // The threads end when this end of the channel does, and not before.
+        let _taken = work.send(Box::new(job));
+        None
+    }
+
+    /// What became of a try at the signers, and of those that waited for the same signature.
+    pub fn on_signed(&mut self, signed: Signed) -> Vec<(Job, Result<(), SignError>)> {
+        let Signed { mut job, signature } = signed;
+        let id = job.attempt.id;
+        let waiting = self.underway.remove(&id).unwrap_or_default();
+        let signature = match signature {
+            Ok(signature) => signature,
+            Err(error) => {
+                let all = std::iter::once(*job).chain(waiting);
+                return all.map(|job| (job, Err(error))).collect();
+            }
+        };
+        self.kept.insert(
+            id,
+            Kept { late: job.delivery.content.head.clone(), signature: signature.clone() },
+        );
+        if self.kept.len() > self.kept_max {
+            self.kept.pop_first();
+        }
+        put_in_front(&mut job, &signature);
+        let mut ready = vec![(*job, Ok(()))];
+        // With other late header fields one goes to the signers itself.
+        ready.extend(waiting.into_iter().filter_map(|job| Some((self.sign(job)?, Ok(())))));
+        ready
+    }
+
+    /// The message is not tried again.
+    pub fn forget(&mut self, id: QueueId) {
+        self.kept.remove(&id);
+    }
+}
+
+fn put_in_front(job: &mut Job, signature: &Bytes) {
+    let head = &mut job.delivery.content.head;
+    *head = if head.is_empty() {
+        signature.clone()
+    } else {
+        [signature.as_ref(), head.as_ref()].concat().into()
+    };
+}
+
+fn pool(
+    keyring: Arc<Keyring>,
+    threads: usize,
+    clock: &Arc<dyn Clock>,
+    tell: mpsc::UnboundedSender<Signed>,
+) -> io::Result<queue::Sender<Box<Job>>> {
+    let (work, jobs) = queue::channel();
+    let jobs = Arc::new(Mutex::new(jobs));
+    for number in 0..threads {
+        let (keyring, clock) = (Arc::clone(&keyring), Arc::clone(clock));
+        let (jobs, tell) = (Arc::clone(&jobs), tell.clone());
+        std::thread::Builder::new()
+            .name(format!("dkim-{number}"))
+            .spawn(move || run(&keyring, clock.as_ref(), &jobs, &tell))?;
+    }
+    Ok(work)
+}
+
+fn run(
+    keyring: &Keyring,
+    clock: &dyn Clock,
+    jobs: &Mutex<queue::Receiver<Box<Job>>>,
+    tell: &mpsc::UnboundedSender<Signed>,
+) {
+    loop {
+        let next = jobs.lock().recv();
+        let Ok(job) = next else { return };
+        let content = &job.delivery.content;
+        // A panic must not take the try with it: it would be in flight for ever.
+        let signature =
+            catch_unwind(AssertUnwindSafe(|| sign::sign(keyring, content, clock.now())))
+                .unwrap_or(Err(SignError));
+        if tell.send(Signed { job, signature }).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "signing_tests.rs"]
+mod tests;

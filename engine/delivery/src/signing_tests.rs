@@ -1,0 +1,144 @@
+//! Tests of [`super`] with real keys and threads.
+
+use maily_core::clock::Timestamp;
+use maily_core::dkim::key::SigningKey;
+use maily_core::dkim::keyring::Signer;
+use maily_core::mail::address::Domain;
+use maily_core::mail::envelope::Envelope;
+use maily_core::mail::envelope::ReversePath;
+use maily_core::mail::envelope::Stream;
+use maily_core::queue::action::Attempt;
+use maily_core::queue::action::SiteId;
+use maily_core::queue::action::Ticket;
+use maily_core::smtp::client::Delivery;
+use maily_core::smtp::content::Content;
+use maily_spool::body::Body;
+use maily_spool::submission::Stored;
+use maily_spool::submission::Submission;
+
+use super::*;
+
+/// A clock that moves on by a second at each look, so that no two signatures are alike.
+#[derive(Debug, Default)]
+struct Ticking(std::sync::atomic::AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+fn start(keys: bool) -> (Signing, mpsc::UnboundedReceiver<Signed>) {
+    let mut keyring = Keyring::default();
+    if keys {
+        let pem = include_bytes!("../../core/src/dkim/keys/ed25519.pem");
+        let key = SigningKey::from_pem(pem).unwrap();
+        let domain = Domain::parse("example.net").unwrap();
+        keyring.add(Signer::new(domain, "s1", key).unwrap());
+    }
+    let clock: Arc<dyn Clock> = Arc::new(Ticking::default());
+    Signing::start(Arc::new(keyring), 2, &clock).unwrap()
+}
+
+/// A try of message `number` at a domain, with late header fields.
+fn job(number: u64, domain: &str, late: &'static str) -> Job {
+    let id = QueueId::from_u64(number);
+    let message = Bytes::from_static(b"From: a@example.net\r\n\r\nhello\r\n");
+    let envelope = Envelope::plain(ReversePath::Null, Vec::new());
+    let delivery = Delivery {
+        reverse_path: envelope.reverse_path.clone(),
+        recipients: Vec::new(),
+        ret: None,
+        envelope_id: None,
+        smtputf8: false,
+        content: Content { head: Bytes::from_static(late.as_bytes()), message: message.clone() },
+    };
+    let submission = Submission {
+        id,
+        accepted_at: Timestamp::EPOCH,
+        expires_at: Timestamp::MAX,
+        envelope,
+        stream: Stream::default(),
+        body: Body::Stored(message),
+    };
+    let domain = Domain::parse(domain).unwrap();
+    let attempt = Attempt { ticket: Ticket::NONE, id, domain, site: SiteId::NONE, number: 1 };
+    Job { attempt, stored: Arc::new(Stored { submission, unsettled: Vec::new() }), delivery }
+}
+
+fn head(job: &Job) -> String {
+    String::from_utf8(job.delivery.content.head.to_vec()).unwrap()
+}
+
+/// The tries that come back next, all signed.
+fn next(signing: &mut Signing, signed: &mut mpsc::UnboundedReceiver<Signed>) -> Vec<Job> {
+    let ready = signing.on_signed(signed.blocking_recv().unwrap());
+    ready.into_iter().map(|(job, result)| (result.unwrap(), job).1).collect()
+}
+
+#[test]
+fn without_keys_nothing_waits() {
+    let (mut signing, mut signed) = start(false);
+    let sent = signing.sign(job(1, "a.example", "")).unwrap();
+    assert_eq!(head(&sent), "");
+    assert!(signed.blocking_recv().is_none());
+}
+
+#[test]
+fn a_message_is_signed_once_for_all_its_domains_and_tries() {
+    let (mut signing, mut signed) = start(true);
+    for domain in ["a.example", "b.example", "c.example"] {
+        assert!(signing.sign(job(1, domain, "")).is_none());
+    }
+    let ready = next(&mut signing, &mut signed);
+    assert_eq!(ready.len(), 3);
+    assert!(head(&ready[0]).starts_with("DKIM-Signature: v=1; a=ed25519-sha256;"));
+    assert!(ready.iter().all(|job| head(job) == head(&ready[0])));
+    let again = signing.sign(job(1, "a.example", "")).expect("a retry has its signature");
+    assert_eq!(head(&again), head(&ready[0]));
+    signing.forget(QueueId::from_u64(1));
+    assert!(signing.sign(job(1, "a.example", "")).is_none());
+    assert_ne!(head(&next(&mut signing, &mut signed)[0]), head(&ready[0]));
+    assert!(signed.try_recv().is_err(), "no more was signed than that");
+}
+
+#[test]
+fn other_late_header_fields_get_another_signature() {
+    let (mut signing, mut signed) = start(true);
+    assert!(signing.sign(job(1, "a.example", "X-To: a\r\n")).is_none());
+    assert!(signing.sign(job(1, "b.example", "X-To: b\r\n")).is_none());
+    let (first, second) = (next(&mut signing, &mut signed), next(&mut signing, &mut signed));
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert!(head(&first[0]).ends_with("\r\nX-To: a\r\n"));
+    assert!(head(&second[0]).ends_with("\r\nX-To: b\r\n"));
+    assert_ne!(
+        head(&first[0]).trim_end_matches("a\r\n"),
+        head(&second[0]).trim_end_matches("b\r\n")
+    );
+}
+
+#[test]
+fn beyond_the_bound_the_oldest_message_is_signed_again() {
+    let (mut signing, mut signed) = start(true);
+    signing.kept_max = 2;
+    for number in [1, 2, 3] {
+        assert!(signing.sign(job(number, "a.example", "")).is_none());
+        assert_eq!(next(&mut signing, &mut signed).len(), 1);
+    }
+    assert!(signing.sign(job(3, "a.example", "")).is_some());
+    assert!(signing.sign(job(2, "a.example", "")).is_some());
+    assert!(signing.sign(job(1, "a.example", "")).is_none());
+}
+
+#[test]
+fn what_cannot_be_signed_comes_back_with_all_that_waited_for_it() {
+    let (mut signing, mut signed) = start(true);
+    for domain in ["a.example", "b.example"] {
+        assert!(signing.sign(job(1, domain, "")).is_none());
+    }
+    let done = signed.blocking_recv().unwrap();
+    let failed = signing.on_signed(Signed { job: done.job, signature: Err(SignError) });
+    let results: Vec<_> = failed.iter().map(|(job, result)| (head(job), *result)).collect();
+    assert_eq!(results, [(String::new(), Err(SignError)), (String::new(), Err(SignError))]);
+    assert!(signing.sign(job(1, "a.example", "")).is_none(), "and is tried anew");
+}
