@@ -6,6 +6,7 @@
 //! [`queue::scheduler::Scheduler`].
 #![forbid(unsafe_code)]
 
+pub mod bounce;
 pub mod clock;
 pub mod dkim;
 pub mod event;
