@@ -19,6 +19,12 @@ pub struct Counters {
     pub expired: AtomicU64,
     /// The reply to the final dot was lost.
     pub in_doubt: AtomicU64,
+    /// Reports that were written to senders.
+    pub reported: AtomicU64,
+    /// Reports of a success that were left out because they could not be stored.
+    pub reports_lost: AtomicU64,
+    /// Given up with nobody to tell: what came from the null reverse-path, as reports do.
+    pub double_bounced: AtomicU64,
     /// Turns of the loop: it moves as long as this does.
     pub turns: AtomicU64,
 }

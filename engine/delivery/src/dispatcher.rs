@@ -46,8 +46,10 @@ use crate::counters::Counters;
 use crate::loader::Loaded;
 use crate::loader::Loader;
 use crate::loader::Purpose;
+use crate::reporter::Held;
 use crate::reporter::Report;
 use crate::reporter::Reporter;
+use crate::reports::Reporting;
 use crate::routes::Found;
 use crate::routes::Routes;
 use crate::signing::Signed;
@@ -59,6 +61,17 @@ use crate::worker::Told;
 const BATCH: usize = 256;
 /// How long a failed look-up is believed.
 const FAILURE_LIFE: Duration = Duration::from_secs(60);
+
+/// How long an attempt is put off when too many reports are owed already.
+const HELD_FOR: Duration = Duration::from_secs(60);
+
+/// How a try went, beside its outcomes.
+#[derive(Debug, Default)]
+struct Tried {
+    peer: Option<Peer>,
+    dsn: bool,
+    micros: u64,
+}
 
 /// What the loop is made of.
 pub struct Parts {
@@ -74,6 +87,8 @@ pub struct Parts {
     pub counters: Arc<Counters>,
     /// Who signs, and where it comes back.
     pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
+    /// What the operator decides about reports to senders.
+    pub reporting: Reporting,
 }
 
 /// The loop's state.
@@ -100,16 +115,17 @@ impl Dispatcher {
         let (found, mut finding) = mpsc::unbounded_channel();
         let (loaded, mut loading) = mpsc::unbounded_channel();
         let (told, mut telling) = mpsc::unbounded_channel();
-        let Parts { scheduler, spool, events, shared, counters, signing } = parts;
+        let Parts { scheduler, spool, events, shared, counters, signing, reporting } = parts;
         let (signing, mut signed_jobs) = signing;
         let clock = Arc::clone(&shared.clock);
+        let (timer, counting) = (Arc::clone(&clock), Arc::clone(&counters));
         let mut this = Self {
             scheduler,
             loader: Loader::new(spool.clone(), loaded),
             routes: Routes::new(Arc::clone(&shared), found),
             signing,
             connections: Connections::new(shared, told),
-            reporter: Reporter::new(spool, events, Arc::clone(&clock), Arc::clone(&counters)),
+            reporter: Reporter::new(spool, events, timer, counting, reporting),
             clock,
             counters,
             flying: 0,
@@ -123,7 +139,7 @@ impl Dispatcher {
             this.counters.turns.fetch_add(1, Ordering::Relaxed);
             let ending = *draining.borrow();
             if ending && this.flying == 0 {
-                return;
+                return this.finish(queue).await;
             }
             let wake = if ending { None } else { this.act() };
             let sleep = wake.unwrap_or(Duration::from_secs(1));
@@ -149,6 +165,24 @@ impl Dispatcher {
                 }
                 () = tokio::time::sleep(sleep) => {}
                 Ok(()) = draining.changed(), if !ending => {}
+            }
+        }
+    }
+
+    /// Waits until what senders are owed is written. Each report needs a place in the queue, so
+    /// that is emptied meanwhile: all that comes out of it is on disk.
+    async fn finish(self, mut queue: mpsc::Receiver<Spooled>) {
+        let mut writing = self.reporter.finish();
+        let mut queued = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                ended = &mut writing => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "the task that writes reports has ended");
+                    }
+                    return;
+                }
+                _ = queue.recv_many(&mut queued, BATCH), if !queue.is_closed() => queued.clear(),
             }
         }
     }
@@ -217,7 +251,7 @@ impl Dispatcher {
                 let recipients = attempt::recipients_at(&stored, &attempt.domain);
                 let outcomes =
                     recipients.into_iter().map(|index| (index, outcome.clone())).collect();
-                self.report(&attempt, &stored, outcomes, None, 0);
+                self.report(&attempt, &stored, outcomes, Tried::default());
             }
             Purpose::Expired(ticket, id, domain) => {
                 self.flying -= 1;
@@ -284,11 +318,11 @@ impl Dispatcher {
             let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
             let all = job.delivery.recipients.iter();
             let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
-            self.report(&job.attempt, &job.stored, outcomes, None, 0);
+            self.report(&job.attempt, &job.stored, outcomes, Tried::default());
         }
     }
 
-    fn expire(&self, id: QueueId, domain: Domain, stored: &Arc<Stored>) {
+    fn expire(&mut self, id: QueueId, domain: Domain, stored: &Arc<Stored>) {
         let status = EnhancedStatus::new(4, 4, 7);
         let diagnosis = Diagnosis::ours(status, Blame::Network, "too old to be tried again");
         let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
@@ -298,17 +332,19 @@ impl Dispatcher {
         let each = |index: RecipientIndex| (index, outcome.clone(), Settlement::Expire);
         let recipients = recipients.into_iter().map(each).collect();
         let site = self.routes.site(&attempt.domain);
-        self.reporter.report(Report { attempt, stored, site, peer: None, micros: 0, recipients });
+        let (peer, dsn, micros) = (None, false, 0);
+        self.settle(Report { attempt, stored, site, peer, dsn, micros, recipients });
     }
 
     fn on_told(&mut self, told: Told) {
         self.flying -= 1;
         match told {
-            Told::Finished { job, outcomes, peer, micros, free, .. } => {
+            Told::Finished { job, outcomes, peer, dsn, micros, free } => {
                 if let Some(free) = free {
                     self.connections.offer(job.attempt.site, free);
                 }
-                self.report(&job.attempt, &job.stored, outcomes, peer, micros);
+                let tried = Tried { peer, dsn, micros };
+                self.report(&job.attempt, &job.stored, outcomes, tried);
             }
             Told::NotTried(job) => self.scheduler.give_back(self.clock.now(), job.attempt.ticket),
         }
@@ -319,8 +355,7 @@ impl Dispatcher {
         attempt: &Attempt,
         stored: &Arc<Stored>,
         outcomes: Vec<(RecipientIndex, Outcome)>,
-        peer: Option<Peer>,
-        micros: u64,
+        tried: Tried,
     ) {
         let now = self.clock.now();
         let bare: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome.clone()).collect();
@@ -335,6 +370,24 @@ impl Dispatcher {
             .map(|((index, outcome), settlement)| (index, outcome, settlement))
             .collect();
         let site = self.routes.site(&attempt.domain);
-        self.reporter.report(Report { attempt, stored, site, peer, micros, recipients });
+        let Tried { peer, dsn, micros } = tried;
+        self.settle(Report { attempt, stored, site, peer, dsn, micros, recipients });
+    }
+
+    fn settle(&mut self, report: Report<'_>) {
+        let (domain, submission) = (report.attempt.domain.clone(), &report.stored.submission);
+        let attempts = report.attempt.number;
+        if self.reporter.report(report) == Held::TryAgain {
+            let now = self.clock.now();
+            let new = NewEntry {
+                id: submission.id,
+                domain: &domain,
+                stream: &submission.stream,
+                expires_at: submission.expires_at,
+                attempts,
+                due: now + HELD_FOR,
+            };
+            self.scheduler.insert(now, &new);
+        }
     }
 }

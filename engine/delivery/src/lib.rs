@@ -7,6 +7,7 @@ pub mod counters;
 pub mod dispatcher;
 pub mod loader;
 pub mod reporter;
+pub mod reports;
 pub mod routes;
 pub mod settle;
 pub mod signing;

@@ -1,10 +1,23 @@
-//! What is done about outcomes: they are counted, logged, and settled in the spool.
+//! What is done about outcomes: they are counted, logged, and settled in the spool, once the sender
+//! has been told what it must be told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use maily_core::bounce::fate::Fate;
+use maily_core::bounce::fate::Remote;
+use maily_core::bounce::owed::Circumstances;
+use maily_core::bounce::owed::owed;
 use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
 use maily_core::event::Peer;
+use maily_core::event::ReportKind;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Settlement;
 use maily_core::queue::action::Attempt;
@@ -13,6 +26,10 @@ use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
 
 use crate::counters::Counters;
+use crate::reports::OWED_MAX;
+use crate::reports::Owed;
+use crate::reports::Reporting;
+use crate::reports::Writer;
 use crate::settle;
 use crate::settle::Settled;
 
@@ -27,10 +44,22 @@ pub struct Report<'a> {
     pub site: Box<str>,
     /// With whom we spoke.
     pub peer: Option<Peer>,
+    /// Whether the next hop offers DSN: then a success is its to report (RFC 3461 5.2.7).
+    pub dsn: bool,
     /// How long it took.
     pub micros: u64,
     /// Recipient, outcome and settlement.
     pub recipients: Vec<(RecipientIndex, Outcome, Settlement)>,
+}
+
+/// Whether the queue is done with what was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what must be tried again is in no queue until it is put into one"]
+pub enum Held {
+    /// It is: what is not settled yet will be.
+    No,
+    /// More reports are owed than can be kept: it must be tried again, and then reported.
+    TryAgain,
 }
 
 /// Writes reports down.
@@ -39,26 +68,105 @@ pub struct Reporter {
     events: Recorder,
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
+    delay_notice_after: Duration,
+    owed: mpsc::Sender<Owed>,
+    writing: JoinHandle<()>,
 }
 
 impl Reporter {
-    /// A reporter that settles in this spool.
+    /// A reporter that settles in this spool, with the task that writes to senders.
     pub fn new(
         spool: Spool,
         events: Recorder,
         clock: Arc<dyn Clock>,
         counters: Arc<Counters>,
+        reporting: Reporting,
     ) -> Self {
-        Self { spool, events, clock, counters }
+        let (owed, owing) = mpsc::channel(OWED_MAX);
+        let delay_notice_after = reporting.delay_notice_after;
+        let writer = Writer {
+            spool: spool.clone(),
+            events: events.clone(),
+            clock: Arc::clone(&clock),
+            counters: Arc::clone(&counters),
+            reporting,
+        };
+        let writing = tokio::spawn(writer.run(owing));
+        Self { spool, events, clock, counters, delay_notice_after, owed, writing }
     }
 
-    /// Counts, logs and settles.
-    pub fn report(&self, report: Report<'_>) {
+    /// Counts, logs and settles; hands what is owed to the sender to the task that writes it.
+    pub fn report(&self, report: Report<'_>) -> Held {
         for (_, outcome, settlement) in &report.recipients {
             self.counters.count(outcome, *settlement);
         }
+        let now = self.clock.now();
+        let fates = self.fates(&report, now);
+        let held: Vec<_> = fates
+            .iter()
+            .filter(|fate| fate.kind != ReportKind::Delayed)
+            .map(|fate| fate.recipient)
+            .collect();
         let Report { attempt, site, peer, micros, recipients, .. } = report;
+        let retried = recipients.iter().any(|(.., what)| matches!(what, Settlement::Retry(_)));
         let settled = Settled { attempt, site, peer, micros, recipients };
-        settle::settle(&self.spool, &self.events, self.clock.now(), settled);
+        settle::settle(&self.spool, &self.events, now, settled, &held);
+        if fates.is_empty() {
+            return Held::No;
+        }
+        match self.owed.try_send(Owed { id: attempt.id, fates }) {
+            Ok(()) => Held::No,
+            Err(
+                mpsc::error::TrySendError::Full(owed) | mpsc::error::TrySendError::Closed(owed),
+            ) => self.overflow(&owed, retried),
+        }
+    }
+
+    /// No more reports will be owed; the task ends when it has written those that are.
+    pub fn finish(self) -> JoinHandle<()> {
+        self.writing
+    }
+
+    /// What each recipient's sender must be told.
+    fn fates(&self, report: &Report<'_>, now: Timestamp) -> Vec<Fate> {
+        let submission = &report.stored.submission;
+        let age = now.since(submission.accepted_at);
+        let late = age >= self.delay_notice_after;
+        let circumstances = Circumstances { next_hop_reports: report.dsn, late };
+        let noticed = if late { self.spool.noticed(submission.id) } else { Vec::new() };
+        let (envelope, class) = (&submission.envelope, submission.stream.class);
+        let mut fates = Vec::new();
+        for (recipient, outcome, settlement) in &report.recipients {
+            let kind = owed(envelope, class, *recipient, outcome, *settlement, circumstances);
+            let given_up = matches!(settlement, Settlement::Bounce | Settlement::Expire);
+            if given_up && envelope.reverse_path == ReversePath::Null {
+                self.counters.double_bounced.fetch_add(1, Ordering::Relaxed);
+            }
+            let Some(kind) = kind else { continue };
+            if kind == ReportKind::Delayed && noticed.contains(recipient) {
+                continue;
+            }
+            let expired = *settlement == Settlement::Expire;
+            let mut diagnosis = outcome.diagnosis().clone();
+            if expired && report.attempt.number == 0 {
+                // It grew old between two attempts: the last one heard why.
+                diagnosis = self.spool.heard(submission.id, *recipient).unwrap_or(diagnosis);
+            }
+            let remote = report.peer.as_ref();
+            let remote = remote.map(|p| Remote { host: p.host.clone(), address: p.address });
+            let recipient = *recipient;
+            fates.push(Fate { recipient, kind, expired, diagnosis, remote, at: now });
+        }
+        fates
+    }
+
+    /// So many reports wait for a disk that no more can be kept in memory. A failure is found out
+    /// again by another attempt, a delay by the next deferral; a success cannot be, because the
+    /// message must not go out twice.
+    fn overflow(&self, owed: &Owed, retried: bool) -> Held {
+        tracing::warn!(id = %owed.id, "too many reports wait to be stored");
+        settle::unreported(&self.spool, &self.counters, owed.id, &owed.fates);
+        let failed = owed.fates.iter().any(|fate| fate.kind == ReportKind::Failed);
+        if failed && !retried { Held::TryAgain } else { Held::No }
     }
 }

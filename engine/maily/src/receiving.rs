@@ -70,6 +70,11 @@ impl Receiving {
         })
     }
 
+    /// The front door, which names all messages.
+    pub const fn door(&self) -> &FrontDoor {
+        &self.door
+    }
+
     /// Whether there is room for more mail.
     pub fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)

@@ -19,6 +19,7 @@ use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::{Dispatcher, Parts};
+use maily_delivery::reports::Reporting;
 use maily_delivery::signing::{Signed, Signing};
 use maily_delivery::worker;
 use maily_egress::connection::{Settings, Source};
@@ -68,6 +69,13 @@ impl Daemon {
         let shared = Arc::new(sending(config, &clock)?);
         let seed = clock.now().as_micros();
         let scheduler = Scheduler::new(policy(config)?, seed);
+        let receiving = Receiving::new(config, &spool, &events, &clock)?;
+        let reporting = Reporting {
+            hostname: Arc::clone(&receiving.door().hostname),
+            delay_notice_after: config.retry.delay_notice_after,
+            expire_after: config.retry.expire_after,
+            ids: Arc::clone(&receiving.door().ids),
+        };
         let parts = Parts {
             scheduler,
             spool: spool.clone(),
@@ -75,11 +83,11 @@ impl Daemon {
             shared,
             counters: Arc::clone(&counters),
             signing: signing(config, &clock)?,
+            reporting,
         };
         tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
         let mut smtp = Vec::new();
         let mut watching = JoinSet::new();
-        let receiving = Receiving::new(config, &spool, &events, &clock)?;
         watching.spawn(receiving.gate().watch());
         for settings in &config.listener {
             let (listener, bound) = receiving.listen(config, settings)?;
@@ -142,6 +150,9 @@ impl Watched for Watch {
             ("maily_recipients_bounced_total", "counter", read(&counters.bounced)),
             ("maily_recipients_expired_total", "counter", read(&counters.expired)),
             ("maily_attempts_in_doubt_total", "counter", read(&counters.in_doubt)),
+            ("maily_reports_total", "counter", read(&counters.reported)),
+            ("maily_reports_lost_total", "counter", read(&counters.reports_lost)),
+            ("maily_double_bounces_total", "counter", read(&counters.double_bounced)),
             ("maily_waiting_messages", "gauge", stats.waiting),
             ("maily_spool_live_bytes", "gauge", stats.live_octets),
             ("maily_spool_segments", "gauge", stats.segments),

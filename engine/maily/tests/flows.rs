@@ -16,6 +16,12 @@ use maily::sink::session::Sink;
 
 #[path = "flows/crash.rs"]
 mod crash;
+#[path = "flows/hop.rs"]
+mod hop;
+#[path = "flows/reports.rs"]
+mod reports;
+#[path = "flows/world.rs"]
+mod world;
 
 /// Clients that hand in mail at once.
 const CLIENTS: u64 = 8;

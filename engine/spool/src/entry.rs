@@ -44,6 +44,13 @@ pub(crate) enum Entry {
         /// What attempts left to do.
         marks: Vec<MarkEntry>,
     },
+    /// The sender was told that these recipients' mail is late.
+    Noticed {
+        /// Of which message.
+        id: QueueId,
+        /// Which.
+        recipients: Vec<RecipientIndex>,
+    },
 }
 
 /// A message without its content.

@@ -26,9 +26,17 @@ pub(crate) struct Slot {
     recipients: u32,
     /// A bit for each settled recipient; none while nobody is.
     settled: Option<Box<[u64]>>,
-    /// What attempts left to do; empty before the first.
-    #[expect(clippy::box_collection, reason = "most messages have none, and 16 octets count here")]
-    marks: Option<Box<Vec<MarkEntry>>>,
+    /// What attempts left behind; none before the first, because 40 octets count here.
+    tried: Option<Box<Tried>>,
+}
+
+/// What attempts left behind.
+#[derive(Clone, Debug, Default)]
+struct Tried {
+    /// What they left to do.
+    marks: Vec<MarkEntry>,
+    /// Recipients whose delay the sender was told of.
+    noticed: Vec<RecipientIndex>,
 }
 
 impl Slot {
@@ -47,7 +55,11 @@ impl Slot {
     }
 
     pub(crate) fn marks(&self) -> &[MarkEntry] {
-        self.marks.as_deref().map(Vec::as_slice).unwrap_or_default()
+        self.tried.as_deref().map(|tried| tried.marks.as_slice()).unwrap_or_default()
+    }
+
+    pub(crate) fn noticed(&self) -> &[RecipientIndex] {
+        self.tried.as_deref().map(|tried| tried.noticed.as_slice()).unwrap_or_default()
     }
 
     fn all(&self) -> impl Iterator<Item = RecipientIndex> {
@@ -107,6 +119,7 @@ impl Index {
             Entry::Settle { id, recipients } => {
                 self.settle(*id, recipients);
             }
+            Entry::Noticed { id, recipients } => self.notice(*id, recipients),
         }
     }
 
@@ -120,7 +133,7 @@ impl Index {
             left: recipients,
             recipients,
             settled: None,
-            marks: None,
+            tried: None,
         };
         if let Some(old) = self.slots.insert(id, slot) {
             self.release(&old);
@@ -143,9 +156,18 @@ impl Index {
     /// Replaces what earlier attempts left to do for these recipients.
     pub(crate) fn mark(&mut self, mark: MarkEntry) {
         let Some(slot) = self.slots.get_mut(&mark.id) else { return };
-        let marks = slot.marks.get_or_insert_default();
+        let marks = &mut slot.tried.get_or_insert_default().marks;
         marks.retain(|old| old.recipients.iter().all(|r| !mark.recipients.contains(r)));
         marks.push(mark);
+    }
+
+    /// The sender was told that these recipients' mail is late.
+    pub(crate) fn notice(&mut self, id: QueueId, recipients: &[RecipientIndex]) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        let noticed = &mut slot.tried.get_or_insert_default().noticed;
+        let new = recipients.iter().filter(|recipient| !noticed.contains(recipient));
+        let new: Vec<_> = new.copied().collect();
+        noticed.extend(new);
     }
 
     /// The message now lies elsewhere: only if it still lies where it was.

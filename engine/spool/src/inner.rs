@@ -158,6 +158,9 @@ impl Inner {
         let index = self.index();
         let Some(slot) = index.get(id).filter(|slot| slot.position == from) else { return Ok(()) };
         let (settled, marks) = (slot.settled(), slot.marks().to_vec());
+        let told = Entry::Noticed { id, recipients: slot.noticed().to_vec() };
+        let told = draft(&told, &Bytes::new()).map_err(|error| error.to_string())?;
+        let told = Some(told).filter(|_| !slot.noticed().is_empty());
         let entry = Entry::Moved { accept, settled, marks };
         let draft = draft(&entry, &body).map_err(|error| error.to_string())?;
         let octets = draft.octets();
@@ -169,6 +172,9 @@ impl Inner {
         });
         // Under the index's lock: what is settled from now on comes behind it in the journal.
         self.journal.append_soon(draft, Some(done));
+        if let Some(told) = told {
+            Self::append_soon(self, told, 1);
+        }
         drop(index);
         Ok(())
     }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
+use maily_core::mail::outcome::Diagnosis;
 use maily_journal::journal::AppendError;
 use maily_journal::journal::Journal;
 use maily_journal::journal::Options as JournalOptions;
@@ -209,6 +210,32 @@ impl Spool {
         } else if let Some(stored) = hot.messages.get_mut(&id) {
             Arc::make_mut(stored).unsettled.retain(|left| !recipients.contains(left));
         }
+    }
+
+    /// Notes that the sender was told of the delay of these recipients. Returns at once; written
+    /// and synced with the next group.
+    pub fn notice(&self, id: QueueId, recipients: &[RecipientIndex]) {
+        let mut index = self.inner.index();
+        if index.get(id).is_none() {
+            return;
+        }
+        let entry = Entry::Noticed { id, recipients: recipients.to_vec() };
+        if let Ok(draft) = draft(&entry, &Bytes::new()) {
+            Inner::append_soon(&self.inner, draft, SETTLE_TRIES_MAX);
+        }
+        index.notice(id, recipients);
+    }
+
+    /// The recipients of this message whose delay the sender was told of.
+    pub fn noticed(&self, id: QueueId) -> Vec<RecipientIndex> {
+        self.inner.index().get(id).map(|slot| slot.noticed().to_vec()).unwrap_or_default()
+    }
+
+    /// What the last attempt for this recipient heard; none before the first.
+    pub fn heard(&self, id: QueueId, recipient: RecipientIndex) -> Option<Diagnosis> {
+        let index = self.inner.index();
+        let marks = index.get(id)?.marks();
+        marks.iter().find(|mark| mark.recipients.contains(&recipient))?.diagnosis.clone()
     }
 
     /// Returns when all that was marked and settled before is on disk.

@@ -172,6 +172,7 @@ fn space_is_given_back_and_an_old_message_outlives_its_segment() {
     let names = ["old@b.example", "new@b.example"];
     runtime.block_on(spool.put(submission(1, &names, &body))).unwrap();
     spool.mark(mark(1, &[0, 1], 2));
+    spool.notice(QueueId::from_u64(1), &[RecipientIndex(0)]);
     spool.settle(QueueId::from_u64(1), &[RecipientIndex(1)]);
     for n in 2..400 {
         runtime.block_on(spool.put(submission(n, &["a@b.example"], &body))).unwrap();
@@ -185,9 +186,36 @@ fn space_is_given_back_and_an_old_message_outlives_its_segment() {
     assert_eq!(stored.unsettled, [RecipientIndex(0)]);
     drop(spool);
     let (tx, mut rx) = mpsc::channel(10);
-    let _spool = Spool::open(dir.path(), &options(16 << 10), tx).unwrap();
+    let spool = Spool::open(dir.path(), &options(16 << 10), tx).unwrap();
     let waiting = drain(&mut rx, 1);
     assert_eq!((waiting[0].id.as_u64(), waiting[0].destinations[0].attempts), (1, 2));
+    assert_eq!(spool.noticed(waiting[0].id), [RecipientIndex(0)], "told, and not told again");
+}
+
+#[test]
+fn whose_delay_was_told_is_known_after_a_restart_and_what_was_heard_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tx, mut rx) = mpsc::channel(10);
+    let id = QueueId::from_u64(1);
+    let spool = Spool::open(dir.path(), &options(1 << 20), tx).unwrap();
+    let names = ["a@b.example", "b@b.example", "c@c.example"];
+    runtime().block_on(spool.put(submission(1, &names, "body"))).unwrap();
+    drain(&mut rx, 1);
+    assert_eq!((spool.noticed(id), spool.heard(id, RecipientIndex(0))), (Vec::new(), None));
+    spool.mark(mark(1, &[0, 1], 2));
+    spool.notice(id, &[RecipientIndex(1)]);
+    spool.mark(mark(1, &[0, 1], 3));
+    spool.notice(id, &[RecipientIndex(0), RecipientIndex(1)]);
+    spool.notice(QueueId::from_u64(2), &[RecipientIndex(0)]);
+    runtime().block_on(spool.flush()).unwrap();
+    drop(spool);
+    let (tx, mut rx) = mpsc::channel(10);
+    let spool = Spool::open(dir.path(), &options(1 << 20), tx).unwrap();
+    drain(&mut rx, 1);
+    assert_eq!(spool.noticed(id), [RecipientIndex(1), RecipientIndex(0)]);
+    let heard = spool.heard(id, RecipientIndex(1)).map(|diagnosis| diagnosis.text().to_owned());
+    assert_eq!(heard.as_deref(), Some("no answer"));
+    assert_eq!(spool.heard(id, RecipientIndex(2)), None);
 }
 
 proptest::proptest! {

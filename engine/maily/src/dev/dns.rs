@@ -15,6 +15,8 @@ use tracing::debug;
 
 /// RFC 6891 6.2.5: what a resolver with EDNS takes by UDP without trouble.
 const UDP_OCTETS_MAX: usize = 1_232;
+/// How many ports are tried.
+const PORT_TRIES_MAX: u32 = 20;
 /// How long an answer may be kept.
 const TTL_SECONDS: u32 = 300;
 
@@ -124,13 +126,26 @@ fn soa() -> Record {
 
 /// Binds UDP and TCP on one port of 127.0.0.1; returns it, and a future that serves until dropped.
 pub async fn bind(zone: Zone) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
-    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (udp, tcp) = sockets().await?;
     let address = udp.local_addr()?;
-    let tcp = TcpListener::bind(address).await?;
     let zone = Arc::new(zone);
     Ok((address, async move {
         tokio::join!(serve_udp(udp, Arc::clone(&zone)), serve_tcp(tcp, zone));
     }))
+}
+
+/// A free port of UDP may be taken in TCP: then another is tried.
+async fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        match TcpListener::bind(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if tries == PORT_TRIES_MAX => return Err(error),
+            Err(_) => {}
+        }
+    }
 }
 
 async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {

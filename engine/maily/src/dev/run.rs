@@ -62,7 +62,7 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
                 tick.reset_after(Duration::from_millis(50));
             }
             _ = tick.tick() => {
-                show(&daemon, &sample, clock.now().since(begun));
+                show(&daemon, &sample, &world, clock.now().since(begun));
                 if !daemon.is_whole() {
                     return Err(anyhow::anyhow!("a part of the daemon has ended by itself").into());
                 }
@@ -78,12 +78,16 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
     }
     let seconds = clock.now().since(begun).as_secs_f64();
     let waiting = daemon.spool.stats().waiting;
+    let written = daemon.counters.reported.load(Ordering::Relaxed);
     let in_doubt = daemon.counters.in_doubt.load(Ordering::Relaxed);
     daemon.stop(config.drain_timeout).await?;
     let ledger = &world.ledger;
     let acknowledged = sample.acknowledged();
+    // Reports on their way wait too, but are none of the mailing's messages.
+    let reports = world.home.messages.load(Ordering::Relaxed);
+    let waiting = waiting.saturating_sub(written.saturating_sub(reports));
     let compared = summary::compare(&acknowledged, &ledger.taken(), &ledger.refused(), waiting);
-    let sums = Summary { in_doubt, seconds, ..compared };
+    let sums = Summary { in_doubt, reports, seconds, ..compared };
     if arguments.folder.is_none() {
         std::fs::remove_dir_all(&folder).context("the temporary folder could not be removed")?;
     }
@@ -109,15 +113,16 @@ fn config(world: &World, folder: &std::path::Path) -> Config {
     config
 }
 
-fn show(daemon: &Daemon, sample: &Sample, passed: Duration) {
+fn show(daemon: &Daemon, sample: &Sample, world: &World, passed: Duration) {
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let counters = &daemon.counters;
     let accepted = sample.acknowledged().len();
-    let delivered = read(&counters.delivered);
+    let reports = read(&world.home.messages);
+    let delivered = read(&counters.delivered).saturating_sub(reports);
     let seconds = passed.as_secs_f64().max(0.001);
     eprintln!(
         "{seconds:6.1} s  accepted {accepted:6} ({:6.0}/s)  delivered {delivered:6} ({:6.0}/s)  \
-         deferrals {:5}  bounced {:4}  waiting {:6}",
+         deferrals {:5}  bounced {:4}  reports {reports:4}  waiting {:6}",
         accepted as f64 / seconds,
         delivered as f64 / seconds,
         read(&counters.deferred),

@@ -15,6 +15,8 @@ pub struct Summary {
     pub delivered: u64,
     /// Of these, recipients that a provider refused for good.
     pub bounced: u64,
+    /// Reports that the mailing's sender got by mail.
+    pub reports: u64,
     /// Of these, recipients that wait for another attempt at this moment.
     pub deferred_now: u64,
     /// Attempts whose reply was lost.

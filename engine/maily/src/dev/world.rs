@@ -52,6 +52,8 @@ pub struct World {
     pub port: u16,
     /// What the hosts have seen.
     pub ledger: Arc<Ledger>,
+    /// What the mailing's own sender got: delivery reports.
+    pub home: Arc<Ledger>,
     /// The recipient domains.
     pub domains: Vec<String>,
     tasks: JoinSet<()>,
@@ -62,7 +64,7 @@ impl World {
     pub async fn start(clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let mut zone = Zone::default();
         let mut tasks = JoinSet::new();
-        let ledger = Arc::new(Ledger::default());
+        let (ledger, home) = (Arc::new(Ledger::default()), Arc::new(Ledger::default()));
         let acceptor = tls::self_signed("*.example")?;
         let mut port = 0;
         let mut domains = Vec::with_capacity(DOMAINS);
@@ -70,7 +72,8 @@ impl World {
         for (index, provider) in [sender].into_iter().chain(providers()).enumerate() {
             let host = format!("mx.{}.example", provider.name);
             let ip = IpAddr::V4(Ipv4Addr::new(127, 10, 0, u8::try_from(index + 1)?));
-            let sink = sink(&host, &provider.behaviour, &ledger, &acceptor, &clock);
+            let ledger = if index == 0 { &home } else { &ledger };
+            let sink = sink(&host, &provider.behaviour, ledger, &acceptor, &clock);
             let (address, serve) = sink
                 .bind(SocketAddr::new(ip, port))
                 .await
@@ -87,7 +90,7 @@ impl World {
         zone.mx(SENDER_DOMAIN, 10, "mx.home.example");
         let (dns, serve) = dns::bind(zone).await.context("the name server could not listen")?;
         tasks.spawn(serve);
-        Ok(Self { dns, port, ledger, domains, tasks })
+        Ok(Self { dns, port, ledger, home, domains, tasks })
     }
 
     /// How many tasks of the world still run: all, unless one has died.
