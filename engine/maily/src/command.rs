@@ -1,5 +1,7 @@
 //! The commands: each a file, each a few screens at most.
 
+pub mod life;
+pub mod queue;
 pub mod send;
 pub mod serve;
 pub mod sink;

@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use maily::clock::WallClock;
+use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
 use maily::command::sink;
@@ -33,7 +34,7 @@ enum Command {
     /// Read the configuration and say what is wrong with it.
     Check(serve::Arguments),
     Dev(dev::Arguments),
-    Queue(trace::QueueArguments),
+    Queue(queue::QueueArguments),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
@@ -66,7 +67,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Serve(arguments) => runtime.block_on(serve::serve(arguments, clock)),
         Command::Check(arguments) => serve::check(&arguments),
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
-        Command::Queue(arguments) => trace::queue(&arguments),
+        Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),

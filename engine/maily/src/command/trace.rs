@@ -1,112 +1,273 @@
-//! `maily trace` and `maily queue`: what happened to a message, and what waits. Both read the files
-//! beside a running daemon and change nothing.
+//! `maily trace`: the whole life of messages, read from the event log beside a running daemon or
+//! from a stopped one's folder. It changes nothing.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use serde_json::{Value, json};
 
-use maily_core::event::{Event, What};
-use maily_core::mail::id::QueueId;
-use maily_events::log;
-use maily_spool::listing;
+use maily_core::event::{Accepted, Attempted, Event, Origin, Peer, ReportKind, What};
+use maily_core::mail::outcome::{Blame, Outcome, Scope, Settlement};
 
+use crate::command::life;
+use crate::command::life::Life;
 use crate::exit::{Exit, Failure};
 
 /// Print the whole life of messages from the event log.
+///
+/// Acceptance, each attempt with whom it was made and what was answered, and the reports that were
+/// sent about it, with what became of these. Ends with 1 if nothing matches.
 #[derive(Debug, clap::Args)]
 pub struct TraceArguments {
     /// A queue id, a Message-ID (with or without angle brackets), or a recipient.
     what: String,
+    /// Print one JSON object a message, each on a line.
+    #[arg(long)]
+    json: bool,
     /// The folder of the event log.
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/maily/events")]
     events: PathBuf,
 }
 
-/// List the messages that wait.
-#[derive(Debug, clap::Args)]
-pub struct QueueArguments {
-    /// The folder of the spool.
-    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/maily/spool")]
-    spool: PathBuf,
-}
-
-fn is_meant(event: &Event, wanted: &str) -> bool {
-    let What::Accepted(accepted) = &event.what else { return false };
-    *accepted.message_id == *wanted.trim_start_matches('<').trim_end_matches('>')
-        || accepted.recipients.iter().any(|path| path.to_string().eq_ignore_ascii_case(wanted))
-}
-
 /// Prints the events of every message that is meant.
 #[expect(clippy::print_stdout, reason = "the result of the command")]
 pub fn trace(arguments: &TraceArguments) -> Result<Exit, Failure> {
-    let failed = |error: String| Failure::new(Exit::Io, anyhow!(error));
-    let mut ids: BTreeSet<QueueId> = arguments.what.parse().into_iter().collect();
-    let mut found = false;
-    let damaged = log::read(&arguments.events, |event| {
-        if is_meant(&event, &arguments.what) {
-            ids.insert(event.id);
+    let found = life::find(&arguments.events, &arguments.what)
+        .map_err(|error| Failure::new(Exit::Io, anyhow!(error)))?;
+    for life in &found.lives {
+        if arguments.json {
+            println!("{}", object(life));
+        } else {
+            print!("{}", text(life, ""));
         }
-        if ids.contains(&event.id) {
-            found = true;
-            println!("{}", describe(&event));
+    }
+    if found.damaged > 0 {
+        eprintln!("{} damaged pieces of the log were passed over", found.damaged);
+    }
+    Ok(if found.lives.is_empty() { Exit::Nothing } else { Exit::Ok })
+}
+
+// === text ===
+
+/// A life in lines, each behind `indent`; that of a report stands under the line that names it.
+fn text(life: &Life, indent: &str) -> String {
+    let mut out = String::new();
+    for event in &life.events {
+        let head = format!("{indent}{} {}", event.at, event.id);
+        match &event.what {
+            What::Accepted(accepted) => {
+                out += &format!("{head} accepted {}\n", accepted_text(accepted));
+            }
+            What::Attempted(attempted) => {
+                out += &format!("{head} {}\n", attempted_text(attempted));
+                for each in &attempted.recipients {
+                    let name = shown(&life.name(each.recipient));
+                    let what = settlement_text(each.settlement);
+                    let diagnosis = shown(&each.outcome.diagnosis().to_string());
+                    out += &format!("{indent}    {name} {what}: {diagnosis}\n");
+                }
+            }
+            What::Reported { report, kind, recipients } => {
+                let names: Vec<_> = recipients.iter().map(|r| shown(&life.name(*r))).collect();
+                let names = names.join(", ");
+                out += &format!("{head} reported {} by {report}: {names}\n", kind_word(*kind));
+                if let Some(life) = life.reports.iter().find(|life| life.id == *report) {
+                    out += &text(life, &format!("{indent}    "));
+                }
+            }
+            What::Removed { reason } => out += &format!("{head} removed: {}\n", shown(reason)),
         }
+    }
+    out
+}
+
+fn accepted_text(accepted: &Accepted) -> String {
+    let to: Vec<_> = accepted.recipients.iter().map(ToString::to_string).collect();
+    let by = match &accepted.origin {
+        Origin::Smtp { client, helo, user, tls } => {
+            let user = if user.is_empty() { String::new() } else { format!(" as {user}") };
+            let tls = if *tls { "under TLS" } else { "in clear" };
+            format!("by SMTP {tls} from {helo} [{client}]{user}")
+        }
+        Origin::Report(id) => format!("as a report about {id}"),
+    };
+    shown(&format!(
+        "from <{}> for {} {by} ({} octets, Message-ID <{}>)",
+        accepted.reverse_path,
+        to.join(", "),
+        accepted.octets,
+        accepted.message_id
+    ))
+}
+
+fn attempted_text(attempted: &Attempted) -> String {
+    let mut text = format!("attempt {} at {}", attempted.attempt, attempted.domain);
+    if attempted.attempt == 0 {
+        text = format!("no attempt at {}", attempted.domain);
+    }
+    if let Some(Peer { host, address, source, tls }) = &attempted.peer {
+        let tls = if tls.is_empty() { "in clear" } else { tls };
+        let millis = attempted.micros.div_ceil(1_000);
+        text += &format!(" by {host} [{address}] from {source}, {tls}, {millis} ms");
+    }
+    shown(&text)
+}
+
+fn settlement_text(settlement: Settlement) -> String {
+    match settlement {
+        Settlement::Retry(at) => format!("deferred until {at}"),
+        other => settlement_word(other).to_owned(),
+    }
+}
+
+/// Text from outside, for a terminal: nothing in it moves the cursor or begins a line.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+// === JSON ===
+
+fn object(life: &Life) -> Value {
+    let states = life.states();
+    let recipients: Vec<_> = life
+        .accepted()
+        .into_iter()
+        .flat_map(|accepted| &accepted.recipients)
+        .zip(states)
+        .map(|(path, state)| json!({ "address": path.to_string(), "state": state.word() }))
+        .collect();
+    let events: Vec<_> = life.events.iter().map(|event| event_object(life, event)).collect();
+    json!({ "id": life.id.to_string(), "recipients": recipients, "events": events })
+}
+
+fn event_object(life: &Life, event: &Event) -> Value {
+    let mut object = match &event.what {
+        What::Accepted(accepted) => accepted_object(accepted),
+        What::Attempted(attempted) => attempted_object(life, attempted),
+        What::Reported { report, kind, recipients } => {
+            let told: Vec<_> = recipients.iter().map(|recipient| life.name(*recipient)).collect();
+            let of_report = life.reports.iter().find(|life| life.id == *report).map(object);
+            json!({
+                "what": "reported",
+                "kind": kind_word(*kind),
+                "recipients": told,
+                "report": report.to_string(),
+                "life": of_report,
+            })
+        }
+        What::Removed { reason } => json!({ "what": "removed", "reason": reason }),
+    };
+    if let Some(object) = object.as_object_mut() {
+        object.insert("at".to_owned(), json!(event.at.to_string()));
+    }
+    object
+}
+
+fn accepted_object(accepted: &Accepted) -> Value {
+    let origin = match &accepted.origin {
+        Origin::Smtp { client, helo, user, tls } => {
+            json!({ "by": "smtp", "client": client, "helo": helo, "user": user, "tls": tls })
+        }
+        Origin::Report(id) => json!({ "by": "report", "about": id.to_string() }),
+    };
+    json!({
+        "what": "accepted",
+        "reverse_path": accepted.reverse_path.to_string(),
+        "message_id": accepted.message_id,
+        "octets": accepted.octets,
+        "class": format!("{:?}", accepted.stream.class).to_lowercase(),
+        "tenant": accepted.stream.tenant,
+        "campaign": accepted.stream.campaign,
+        "origin": origin,
     })
-    .map_err(failed)?;
-    if damaged > 0 {
-        eprintln!("{damaged} damaged pieces of the log were passed over");
-    }
-    Ok(if found { Exit::Ok } else { Exit::Nothing })
 }
 
-fn describe(event: &Event) -> String {
-    let head = format!("{} {}", event.at, event.id);
-    match &event.what {
-        What::Accepted(accepted) => {
-            let to: Vec<_> = accepted.recipients.iter().map(ToString::to_string).collect();
-            format!(
-                "{head} accepted from <{}> for {} ({} octets, Message-ID <{}>)",
-                accepted.reverse_path,
-                to.join(", "),
-                accepted.octets,
-                accepted.message_id
-            )
-        }
-        What::Attempted(attempted) => {
-            let mut text = format!("{head} attempt {} at {}", attempted.attempt, attempted.domain);
-            if let Some(peer) = &attempted.peer {
-                let tls = if peer.tls.is_empty() { "in clear" } else { &peer.tls };
-                text += &format!(" by {} [{}] {tls}", peer.host, peer.address);
-            }
-            for each in &attempted.recipients {
-                let number = each.recipient.0;
-                text += &format!(
-                    "\n    recipient {number}: {:?}: {}",
-                    each.settlement,
-                    each.outcome.diagnosis()
-                );
-            }
-            text
-        }
-        What::Reported { report, kind, .. } => format!("{head} reported ({kind:?}) by {report}"),
-        What::Removed { reason } => format!("{head} removed: {reason}"),
+fn attempted_object(life: &Life, attempted: &Attempted) -> Value {
+    let each = attempted.recipients.iter().map(|each| {
+        let diagnosis = each.outcome.diagnosis();
+        let next = match each.settlement {
+            Settlement::Retry(at) => Some(at.to_string()),
+            _ => None,
+        };
+        json!({
+            "address": life.name(each.recipient),
+            "outcome": outcome_word(&each.outcome),
+            "scope": each.outcome.scope().map(scope_word),
+            "settlement": settlement_word(each.settlement),
+            "next": next,
+            "code": diagnosis.code,
+            "status": diagnosis.status.to_string(),
+            "text": diagnosis.text(),
+            "blame": blame_word(diagnosis.blame),
+        })
+    });
+    let peer = attempted.peer.as_ref().map(|peer| {
+        let Peer { host, address, source, tls } = peer;
+        json!({ "host": host, "address": address, "source": source, "tls": tls })
+    });
+    json!({
+        "what": "attempted",
+        "attempt": attempted.attempt,
+        "domain": attempted.domain.as_str(),
+        "site": attempted.site,
+        "peer": peer,
+        "micros": attempted.micros,
+        "recipients": each.collect::<Vec<_>>(),
+    })
+}
+
+// === words ===
+
+const fn kind_word(kind: ReportKind) -> &'static str {
+    match kind {
+        ReportKind::Failed => "failed",
+        ReportKind::Delayed => "delayed",
+        ReportKind::Relayed => "relayed",
     }
 }
 
-/// Prints what waits, oldest first.
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-pub fn queue(arguments: &QueueArguments) -> Result<Exit, Failure> {
-    let listed =
-        listing::read(&arguments.spool).map_err(|error| Failure::new(Exit::Io, anyhow!(error)))?;
-    for message in &listed {
-        println!("{} {} from <{}>", message.id, message.accepted_at, message.reverse_path);
-        for recipient in &message.recipients {
-            let why = recipient.diagnosis.as_ref().map(ToString::to_string).unwrap_or_default();
-            println!(
-                "    {} attempts {}, next {} {why}",
-                recipient.forward_path, recipient.attempts, recipient.due
-            );
-        }
+const fn settlement_word(settlement: Settlement) -> &'static str {
+    match settlement {
+        Settlement::Done => "delivered",
+        Settlement::Retry(_) => "deferred",
+        Settlement::Bounce => "bounced",
+        Settlement::Expire => "expired",
     }
-    Ok(if listed.is_empty() { Exit::Nothing } else { Exit::Ok })
+}
+
+const fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered(_) => "delivered",
+        Outcome::Deferred { .. } => "deferred",
+        Outcome::Bounced { .. } => "bounced",
+        Outcome::InDoubt(_) => "in doubt",
+    }
+}
+
+const fn scope_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Recipient => "recipient",
+        Scope::Message => "message",
+        Scope::Host => "host",
+        Scope::Destination => "destination",
+    }
+}
+
+const fn blame_word(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Peer => "peer",
+        Blame::Network => "network",
+        Blame::Us => "us",
+        Blame::Config => "config",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_does_nothing_to_a_terminal() {
+        assert_eq!(shown("a\u{1b}]0;x\u{7}\r\nb\u{9b}c ü"), "a?]0;x???b?c ü");
+    }
 }

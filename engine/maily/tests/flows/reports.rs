@@ -174,9 +174,34 @@ fn the_whole_life_is_told_after_a_restart_with_that_of_the_report() {
     for what in [&*id, "1@home.example", "<1@home.example>", "GONE@hop.example"] {
         let (life, code) = world.trace(&[what]);
         assert_eq!(code, 0, "{what}");
-        for part in ["accepted from <sender@home.example>", "450 4.7.1", "550 5.1.1", "reported"] {
-            assert!(life.contains(part), "{part} of {what}: {life}");
+        let mut rest = life.as_str();
+        for part in [
+            "accepted from <sender@home.example> for once@hop.example, gone@hop.example by SMTP",
+            "attempt 1 at hop.example by mx2.example [",
+            "gone@hop.example bounced: 550 5.1.1 no such user here\n",
+            "reported failed by ",
+            "accepted from <> for sender@home.example as a report about ",
+            "attempt 1 at home.example by mx1.example [",
+            "sender@home.example delivered: 250 2.0.0 taken\n",
+            "attempt 2 at hop.example",
+            "once@hop.example delivered: 250 2.0.0 taken\n",
+        ] {
+            let at = rest.find(part).unwrap_or_else(|| panic!("{part} of {what}: {life}"));
+            rest = &rest[at..];
         }
     }
+    let (json, code) = world.trace(&["--json", &id]);
+    let life: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let states = &life["recipients"];
+    assert_eq!(
+        (&states[0]["state"], &states[1]["state"]),
+        (&"delivered".into(), &"bounced".into())
+    );
+    let reported = life["events"].as_array().unwrap().iter().find(|e| e["what"] == "reported");
+    let reported = reported.unwrap();
+    assert_eq!(reported["recipients"][0], "gone@hop.example");
+    assert_eq!(reported["life"]["recipients"][0]["state"], "delivered");
+    assert_eq!((life["id"].as_str(), code), (Some(&*id), 0));
     assert_eq!(world.trace(&["nobody@hop.example"]), (String::new(), 1));
+    assert_eq!(world.trace(&["--json", "nobody@hop.example"]), (String::new(), 1));
 }
