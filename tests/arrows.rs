@@ -4,6 +4,7 @@
 //! 2. Inside a crate no two files import each other, straight or around a corner.
 //! 3. Only the binary asks what time it is; the rooms are handed a clock.
 //! 4. There is no `static` state.
+//! 5. Events are recorded by few hands.
 //!
 //! It reads text: one `use crate::` path a line, up to a file's first `#[cfg(test)]`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the sources must fail")]
@@ -85,6 +86,21 @@ fn there_is_no_static_state() {
             assert!(found.is_empty(), "{} has static state: {found:?}", file.display());
         }
     }
+}
+
+#[test]
+fn events_are_recorded_by_few_hands() {
+    let mut hands = Vec::new();
+    for (dir, _) in FLOORS.iter().filter(|(dir, _)| *dir != "engine/events") {
+        let src = root().join(dir).join("src");
+        for file in rust_files(&src) {
+            if code(&file).contains(".record(&") {
+                hands.push(format!("{dir} {}", module(&src, &file)));
+            }
+        }
+    }
+    hands.sort();
+    assert_eq!(hands, ["engine/delivery settle", "engine/ingress accept"]);
 }
 
 #[test]

@@ -13,5 +13,6 @@
 )]
 
 mod clients;
+mod reports;
 mod signatures;
 mod support;

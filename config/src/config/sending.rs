@@ -143,7 +143,8 @@ section! {
         /// After this time a message is given up (RFC 5321 4.5.4.1).
         #[serde(deserialize_with = "value::duration")]
         expire_after: Duration = Duration::from_secs(4 * 86_400), default "4d";
-        /// After this time the author is told that the message still waits.
+        /// After this time the author is told, once, that the message still waits; of bulk mail
+        /// only if NOTIFY=DELAY asks for it.
         #[serde(deserialize_with = "value::duration")]
         delay_notice_after: Duration = Duration::from_secs(4 * 3_600), default "4h";
         /// What becomes of a message whose last reply was lost: "retry", perhaps twice delivered;

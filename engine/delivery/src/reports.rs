@@ -46,7 +46,7 @@ const AGAIN_MAX: usize = 1_024;
 /// Reports that are put into the spool at once, so that they share a sync.
 const AT_ONCE: usize = 64;
 /// How long to wait when a report could not be stored.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// The stream of reports: no mailing may make them wait.
 const STREAM: &str = "delivery-reports";
 

@@ -16,6 +16,8 @@ use maily::sink::session::Sink;
 
 #[path = "flows/crash.rs"]
 mod crash;
+#[path = "flows/full.rs"]
+mod full;
 #[path = "flows/hop.rs"]
 mod hop;
 #[path = "flows/reports.rs"]

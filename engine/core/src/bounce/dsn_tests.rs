@@ -187,7 +187,7 @@ fn what_nobody_said_is_not_put_into_a_remote_servers_mouth() {
     let [_, words, status, _] = case.parts();
     assert!(words.contains("    no such domain\r\n"));
     assert!(!status.contains("Remote-MTA"));
-    assert!(status.contains("Diagnostic-Code: X-Maily; 5.1.2 no such domain\r\n"));
+    assert!(status.contains("Diagnostic-Code: X-Maily; no such domain\r\n"));
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn addresses_beyond_ascii_make_it_global_as_rfc_6533_says() {
     case.envelope.recipients = vec![Recipient {
         original: Some(OriginalRecipient {
             address_type: "utf-8".into(),
-            address: "änn@example.net".into(),
+            address: r"\x{E4}nn@example.net".into(),
         }),
         ..Recipient::plain(mailbox("änn@example.net"))
     }];
@@ -306,7 +306,7 @@ fn addresses_beyond_ascii_make_it_global_as_rfc_6533_says() {
     assert!(head.contains("To: <jürgen@example.org>\r\n"));
     assert!(words.contains("quoted-printable") && words.contains("<=C3=A4nn@example.net>"));
     assert!(status.contains("message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit"));
-    assert!(status.contains("Original-Recipient: utf-8; änn@example.net\r\n"));
+    assert!(status.contains("Original-Recipient: utf-8; \\x{E4}nn@example.net\r\n"));
     assert!(status.contains("Final-Recipient: utf-8; änn@example.net\r\n"));
     assert!(returned.contains("message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n"));
     assert!(case.notification().unwrap().envelope.smtputf8);

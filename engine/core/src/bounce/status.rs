@@ -16,7 +16,7 @@ use crate::mail::envelope::Recipient;
 
 /// The part's header and body.
 pub(super) fn part(report: &Report<'_>) -> String {
-    let global = report.told().any(|(_, recipient)| is_global(recipient));
+    let global = report.told().any(|(_, recipient)| !recipient.forward_path.0.is_ascii());
     let mut out = String::with_capacity(400 * (report.fates.len() + 1));
     out += "Content-Description: Delivery report\r\n";
     out += if global {
@@ -38,11 +38,6 @@ pub(super) fn part(report: &Report<'_>) -> String {
     out
 }
 
-fn is_global(recipient: &Recipient) -> bool {
-    let original = recipient.original.as_ref();
-    !recipient.forward_path.0.is_ascii() || original.is_some_and(|o| !o.address.is_ascii())
-}
-
 /// The fields of one recipient (RFC 3464 2.3).
 fn group(report: &Report<'_>, fate: &Fate, recipient: &Recipient, global: bool) -> String {
     let mut out = String::new();
@@ -52,7 +47,7 @@ fn group(report: &Report<'_>, fate: &Fate, recipient: &Recipient, global: bool) 
         let _infallible = write!(out, "{name}: {value}\r\n");
     };
     if let Some(original) = &recipient.original {
-        line("Original-Recipient", &original_recipient(original, global));
+        line("Original-Recipient", &original_recipient(original));
     }
     let path = &recipient.forward_path;
     let address_type = if path.0.is_ascii() { "rfc822" } else { "utf-8" };
@@ -64,8 +59,10 @@ fn group(report: &Report<'_>, fate: &Fate, recipient: &Recipient, global: bool) 
     if let Some(remote) = said {
         line("Remote-MTA", &format!("dns; {}", name_of(remote)));
     }
-    let kind = if fate.diagnosis.code.is_some() { "smtp" } else { "X-Maily" };
-    let words = format!("{kind}; {}", fate.diagnosis);
+    let words = match fate.diagnosis.code {
+        Some(_) => format!("smtp; {}", fate.diagnosis),
+        None => format!("X-Maily; {}", fate.diagnosis.text()),
+    };
     out += &field("Diagnostic-Code", &if global { words } else { ascii(&words) });
     out += &field("Last-Attempt-Date", &fate.at.to_utc().to_rfc5322());
     if fate.kind == ReportKind::Delayed {
@@ -74,15 +71,10 @@ fn group(report: &Report<'_>, fate: &Fate, recipient: &Recipient, global: bool) 
     out
 }
 
-/// RFC 3461 4.2: as the sender wrote it, no longer in xtext. An address of type utf-8 is written
-/// in seven bits where the part has no more (RFC 6533 3).
-fn original_recipient(original: &OriginalRecipient, global: bool) -> String {
-    let address: String = if global {
-        original.address.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-    } else {
-        ascii(&original.address)
-    };
-    format!("{}; {address}", ascii(&original.address_type))
+/// RFC 3461 4.2: as the sender wrote it, no longer in xtext. An address of type utf-8 stays in the
+/// seven bits in which it was kept, which RFC 6533 3 allows everywhere.
+fn original_recipient(original: &OriginalRecipient) -> String {
+    format!("{}; {}", ascii(&original.address_type), ascii(&original.address))
 }
 
 pub(super) const fn action(kind: ReportKind) -> &'static str {

@@ -86,7 +86,7 @@ impl Notify {
 pub struct OriginalRecipient {
     /// Such as `rfc822`.
     pub address_type: Box<str>,
-    /// The address as the sender wrote it; printable characters only.
+    /// The address as the sender wrote it; printable US-ASCII only (RFC 6533 3 for the rest).
     pub address: Box<str>,
 }
 

@@ -138,6 +138,10 @@ fn original(value: &str) -> Option<OriginalRecipient> {
     if address_type.is_empty() || !address_type.bytes().all(atom) {
         return None;
     }
-    let address = xtext::decode(address).filter(|address| !address.is_empty())?;
+    // RFC 6533 3: `\x{E4}` stands for a letter that xtext could not hold; with SMTPUTF8 it may come
+    // as itself. We keep the first form, which can go to any next hop.
+    let utf8 = address_type.eq_ignore_ascii_case("utf-8") && !address.is_ascii();
+    let seven_bit = if utf8 { xtext::embedded(address) } else { address.to_owned() };
+    let address = xtext::decode(&seven_bit).filter(|address| !address.is_empty())?;
     Some(OriginalRecipient { address_type: address_type.into(), address: address.into() })
 }

@@ -44,6 +44,20 @@ pub fn encode(text: &str) -> String {
     out
 }
 
+/// Writes each character beyond US-ASCII as RFC 6533 3 embeds it: `\x{E4}` for `ä`.
+pub fn embedded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            // Writing to a string cannot fail.
+            let _infallible = write!(out, "\\x{{{:X}}}", u32::from(c));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +69,13 @@ mod tests {
         for text in ["a=b", "a+2", "a+2b", "+0A", "a b", "+00", "ä"] {
             assert_eq!(decode(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn letters_beyond_ascii_are_embedded_as_rfc_6533_3_says() {
+        assert_eq!(embedded("änn@мир.example"), r"\x{E4}nn@\x{43C}\x{438}\x{440}.example");
+        assert_eq!(embedded("𝒳"), "\\x{1D4B3}");
+        let kept = embedded("änn@example.net");
+        assert_eq!(decode(&encode(&kept)), Some(kept), "and xtext leaves them alone");
     }
 }
