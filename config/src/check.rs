@@ -27,6 +27,7 @@ pub(crate) fn check(config: &Config) -> Vec<Fault> {
     bounds(config, &mut faults);
     retry(config, &mut faults);
     sources_and_routes(config, &mut faults);
+    pools(config, &mut faults);
     signing(config, &mut faults);
     faults.0
 }
@@ -131,6 +132,7 @@ fn bounds(config: &Config, faults: &mut Faults) {
         ("smtp.auth_failures_max", smtp.auth_failures_max.into()),
         ("egress.depth", config.egress.depth.into()),
         ("egress.port", config.egress.port.into()),
+        ("egress.connections_max", config.egress.connections_max.into()),
         ("limits.connections_max", config.limits.connections_max.into()),
         ("limits.connections_initial", config.limits.connections_initial.into()),
     ];
@@ -200,6 +202,31 @@ fn sources_and_routes(config: &Config, faults: &mut Faults) {
             let user = format!("route.{index}.user");
             let password = format!("route.{index}.password");
             faults.add(&[&user, &password], "a route needs both user and password, or neither");
+        }
+    }
+}
+
+fn pools(config: &Config, faults: &mut Faults) {
+    for (index, _) in config.source.iter().enumerate().filter(|(_, s)| s.weight == Some(0)) {
+        faults.add(&[&format!("source.{index}.weight")], "a source's weight must not be 0");
+    }
+    faults.unique("pool", "name", config.pool.iter().map(|pool| pool.name.clone()));
+    let mut tenants = BTreeSet::new();
+    for (index, pool) in config.pool.iter().enumerate() {
+        let (sources, members) = (format!("pool.{index}.sources"), &pool.sources);
+        if members.is_empty() {
+            faults.add(&[&sources], format!("pool `{}` needs sources", pool.name));
+        }
+        let known = |name: &String| config.source.iter().any(|source| source.name == *name);
+        for name in members.iter().filter(|name| !known(name)) {
+            faults.add(&[&sources], format!("there is no [[source]] with the name `{name}`"));
+        }
+        for name in members.iter().filter(|name| members.iter().filter(|n| n == name).count() > 1) {
+            faults.add(&[&sources], format!("pool `{}` names `{name}` twice", pool.name));
+        }
+        for tenant in pool.tenants.iter().filter(|tenant| !tenants.insert(*tenant)) {
+            let key = format!("pool.{index}.tenants");
+            faults.add(&[&key], format!("the tenant `{tenant}` is named in a pool already"));
         }
     }
 }

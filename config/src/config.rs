@@ -19,6 +19,7 @@ use crate::config::sending::Dkim;
 use crate::config::sending::Dns;
 use crate::config::sending::Egress;
 use crate::config::sending::Limits;
+use crate::config::sending::Pool;
 use crate::config::sending::Retry;
 use crate::config::sending::Route;
 use crate::config::sending::Site;
@@ -60,6 +61,8 @@ section! {
         egress: Egress = Egress::default(), table {};
         /// From which addresses mail is sent.
         source: Vec<Source> = Vec::new(), table {};
+        /// Which of them stand in for one another, and for whom.
+        pool: Vec<Pool> = Vec::new(), table {};
         /// Fixed next hops.
         route: Vec<Route> = Vec::new(), table {};
         /// Limits of single sites.
@@ -90,6 +93,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Dns::SECTION,
     Egress::SECTION,
     Source::SECTION,
+    Pool::SECTION,
     Route::SECTION,
     Limits::SECTION,
     Site::SECTION,

@@ -46,6 +46,8 @@ section! {
         /// How long an open connection waits for another message.
         #[serde(deserialize_with = "value::duration")]
         idle_timeout: Duration = Duration::from_secs(5), default "5s";
+        /// The most connections in all, to whatever sites.
+        connections_max: u32 = 1_000, default 1000;
         /// How many messages may be under way on one connection, where the peer pipelines.
         depth: u32 = 2, default 2;
         /// "off"; "may", when offered; "require"; or "verify", with a valid certificate.
@@ -67,6 +69,24 @@ section! {
         /// The name in EHLO. None: node.hostname.
         #[serde(default)]
         ehlo: Option<Domain> = None, example "out1.example.net";
+        /// Its share of the mail of its pools, beside the weights of the others. None: 1.
+        #[serde(default)]
+        weight: Option<u32> = None, example 3;
+    }
+}
+
+section! {
+    /// Sources that stand in for one another. Write one table for each. The pool "default" is for
+    /// all mail that no other is for; where it is not given it has all sources.
+    #[serde(deny_unknown_fields)]
+    pub struct Pool, "[[pool]]" {
+        /// Its name. Must be given.
+        name: String = String::new(), example "marketing";
+        /// The names of its sources; at least one. Must be given.
+        sources: Vec<String> = Vec::new(), example ["out1"];
+        /// The tenants whose mail goes by it. A tenant is named in one pool at most.
+        #[serde(default)]
+        tenants: Vec<String> = Vec::new(), example ["shop"];
     }
 }
 
@@ -94,7 +114,8 @@ section! {
 }
 
 section! {
-    /// How much is sent to one site at once. A site is a set of mail exchangers.
+    /// How much is sent to one site from one source. A site is a set of mail exchangers. Within a
+    /// rate, as many may go at once as a tenth of a second allows, and always one.
     #[serde(default, deny_unknown_fields)]
     pub struct Limits, "[limits]" {
         /// The most connections.
@@ -112,7 +133,8 @@ section! {
     /// Limits of one site, where they differ from [limits]. Write one table for each.
     #[serde(deny_unknown_fields)]
     pub struct Site, "[[site]]" {
-        /// The site, or a domain whose mail exchangers are the site. Must be given.
+        /// The site, or a domain whose mail exchangers are the site: for the latter, the limits
+        /// hold from when that domain is first looked up. Must be given.
         r#match: String = String::new(), example "example.com";
         /// The most connections.
         #[serde(default)]

@@ -1,7 +1,19 @@
-//! When to send what to whom.
+//! When to send what to whom. Door: [`scheduler::Scheduler`].
 
 pub mod action;
+mod destinations;
+mod entries;
 pub mod flows;
+mod lane;
+pub mod policy;
+pub mod rate;
 pub mod retry;
 pub mod scheduler;
+mod sites;
+mod slab;
+mod streams;
+pub mod suspension;
+mod turns;
+mod watch;
+mod wheel;
 pub mod window;

@@ -1,14 +1,21 @@
 //! One try: what of a stored message goes out, and to whom.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::outcome::Diagnosis;
+use maily_core::mail::outcome::Outcome;
+use maily_core::mail::outcome::Scope;
 use maily_core::queue::action::Attempt;
 use maily_core::smtp::client::Delivery;
 use maily_core::smtp::content::Content;
 use maily_spool::body::Body;
 use maily_spool::submission::Stored;
+
+/// RFC 5321 4.5.3.1.8: so many recipients every server takes in one transaction, and many no more.
+pub const RECIPIENTS_MAX: usize = 100;
 
 /// A try on its way.
 #[derive(Clone, Debug)]
@@ -51,4 +58,168 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         content: Content { head: bytes::Bytes::new(), message: message.clone() },
     };
     Some(Job { attempt, stored, delivery })
+}
+
+/// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for
+/// those that the next hop found too many.
+pub struct Transactions<'a> {
+    delivery: &'a Delivery,
+    /// Places in the delivery's recipients.
+    left: VecDeque<usize>,
+    outcomes: Vec<(RecipientIndex, Outcome)>,
+}
+
+impl<'a> Transactions<'a> {
+    /// All recipients are left.
+    pub fn new(delivery: &'a Delivery) -> Self {
+        Self { delivery, left: (0..delivery.recipients.len()).collect(), outcomes: Vec::new() }
+    }
+
+    /// What goes into the next transaction; none if nobody is left.
+    pub fn next_delivery(&mut self) -> Option<Delivery> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let count = self.left.len().min(RECIPIENTS_MAX);
+        let all = &self.delivery.recipients;
+        let recipients =
+            self.left.drain(..count).filter_map(|place| all.get(place).cloned()).collect();
+        Some(Delivery {
+            reverse_path: self.delivery.reverse_path.clone(),
+            recipients,
+            ret: self.delivery.ret,
+            envelope_id: self.delivery.envelope_id.clone(),
+            smtputf8: self.delivery.smtputf8,
+            content: self.delivery.content.clone(),
+        })
+    }
+
+    /// What became of a transaction's recipients. RFC 5321 4.5.3.1.10: those refused with 452
+    /// because they were too many go at once into another, as long as each takes some.
+    pub fn on_outcomes(&mut self, outcomes: Vec<(RecipientIndex, Outcome)>) {
+        let advances = outcomes.iter().any(|(_, outcome)| !is_too_many(outcome));
+        for (index, outcome) in outcomes {
+            let again = advances && is_too_many(&outcome);
+            let mut all = self.delivery.recipients.iter();
+            match again.then(|| all.position(|(other, _)| *other == index)).flatten() {
+                Some(place) => self.left.push_back(place),
+                None => self.outcomes.push((index, outcome)),
+            }
+        }
+    }
+
+    /// The outcomes of all; those who had no turn are put off for this reason.
+    pub fn finish(mut self, why: &Diagnosis) -> Vec<(RecipientIndex, Outcome)> {
+        let put_off = Outcome::Deferred { scope: Scope::Host, diagnosis: why.clone() };
+        for place in self.left {
+            if let Some((index, _)) = self.delivery.recipients.get(place) {
+                self.outcomes.push((*index, put_off.clone()));
+            }
+        }
+        self.outcomes
+    }
+}
+
+/// Whether a recipient was refused for nothing but the number of those before it. A full mailbox
+/// is 452 too, with X.2.2 (RFC 3463 3.3); X.3.1 is a full system.
+fn is_too_many(outcome: &Outcome) -> bool {
+    let Outcome::Deferred { scope: Scope::Recipient, diagnosis } = outcome else { return false };
+    let status = diagnosis.status;
+    let counted = matches!((status.subject, status.detail), (0, 0) | (5, 3));
+    diagnosis.code == Some(452) && counted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use maily_core::mail::address::Mailbox;
+    use maily_core::mail::envelope::Recipient;
+    use maily_core::mail::envelope::ReversePath;
+    use maily_core::mail::outcome::Blame;
+    use maily_core::mail::outcome::EnhancedStatus;
+
+    fn delivery(count: u32) -> Delivery {
+        let recipient = |n: u32| {
+            let mailbox = Mailbox::parse(&format!("r{n}@a.example")).unwrap();
+            (RecipientIndex(n), Recipient::plain(mailbox))
+        };
+        Delivery {
+            reverse_path: ReversePath::Null,
+            recipients: (0..count).map(recipient).collect(),
+            ret: None,
+            envelope_id: None,
+            smtputf8: false,
+            content: Content { head: Bytes::new(), message: Bytes::new() },
+        }
+    }
+
+    fn reply(code: u16, class: u8, subject: u16, detail: u16) -> Outcome {
+        let diagnosis = Diagnosis::reply(code, EnhancedStatus::new(class, subject, detail), "x");
+        match class {
+            2 => Outcome::Delivered(diagnosis),
+            _ => Outcome::Deferred { scope: Scope::Recipient, diagnosis },
+        }
+    }
+
+    /// A next hop that takes so many in a transaction; gives the sizes of the transactions.
+    fn run(count: u32, takes: usize, refusal: &Outcome) -> (Vec<usize>, Vec<Outcome>) {
+        let delivery = delivery(count);
+        let mut transactions = Transactions::new(&delivery);
+        let mut sizes = Vec::new();
+        while let Some(next) = transactions.next_delivery() {
+            sizes.push(next.recipients.len());
+            let outcome = |n| if n < takes { reply(250, 2, 0, 0) } else { refusal.clone() };
+            let indexes = next.recipients.iter().enumerate();
+            transactions.on_outcomes(indexes.map(|(n, (index, _))| (*index, outcome(n))).collect());
+        }
+        let why = Diagnosis::ours(EnhancedStatus::new(4, 0, 0), Blame::Network, "cut");
+        let mut outcomes = transactions.finish(&why);
+        outcomes.sort_by_key(|(index, _)| *index);
+        assert_eq!(outcomes.len(), count as usize);
+        (sizes, outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    #[test]
+    fn one_more_than_every_server_takes_needs_a_second_transaction() {
+        let never = reply(451, 4, 0, 0);
+        assert_eq!(run(RECIPIENTS_MAX as u32, 1_000, &never).0, [100]);
+        assert_eq!(run(RECIPIENTS_MAX as u32 + 1, 1_000, &never).0, [100, 1]);
+    }
+
+    #[test]
+    fn those_that_were_too_many_go_at_once_into_another() {
+        for refusal in [reply(452, 4, 5, 3), reply(452, 4, 0, 0)] {
+            let (sizes, outcomes) = run(25, 10, &refusal);
+            assert_eq!(sizes, [25, 15, 5]);
+            assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Delivered(_))));
+        }
+    }
+
+    #[test]
+    fn a_next_hop_that_takes_nobody_is_not_asked_for_ever() {
+        let (sizes, outcomes) = run(150, 0, &reply(452, 4, 5, 3));
+        assert_eq!(sizes, [100, 50]);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Deferred { .. })));
+    }
+
+    #[test]
+    fn a_full_mailbox_or_greylisting_is_not_too_many() {
+        for refusal in [reply(452, 4, 2, 2), reply(452, 4, 3, 1), reply(450, 4, 7, 1)] {
+            assert_eq!(run(20, 10, &refusal).0, [20]);
+        }
+    }
+
+    #[test]
+    fn those_who_had_no_turn_before_the_end_of_the_connection_are_put_off() {
+        let delivery = delivery(150);
+        let mut transactions = Transactions::new(&delivery);
+        let first = transactions.next_delivery().unwrap();
+        let done = first.recipients.iter().map(|(index, _)| (*index, reply(250, 2, 0, 0)));
+        transactions.on_outcomes(done.collect());
+        let why = Diagnosis::ours(EnhancedStatus::new(4, 4, 2), Blame::Network, "cut");
+        let outcomes = transactions.finish(&why);
+        let put_off = |(_, outcome): &&(RecipientIndex, Outcome)| outcome.diagnosis() == &why;
+        assert_eq!((outcomes.len(), outcomes.iter().filter(put_off).count()), (150, 50));
+    }
 }

@@ -28,9 +28,11 @@ use maily_core::mail::outcome::Scope;
 use maily_core::mail::outcome::Settlement;
 use maily_core::queue::action::Action;
 use maily_core::queue::action::Attempt;
+use maily_core::queue::action::Connection;
+use maily_core::queue::action::LaneId;
 use maily_core::queue::action::NewEntry;
-use maily_core::queue::action::SiteId;
 use maily_core::queue::action::Ticket;
+use maily_core::queue::policy::SourceIndex;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
 use maily_events::recorder::Recorder;
@@ -42,6 +44,7 @@ use maily_spool::submission::Stored;
 use crate::attempt;
 use crate::attempt::Job;
 use crate::connections::Connections;
+use crate::control::Command;
 use crate::counters::Counters;
 use crate::loader::Loaded;
 use crate::loader::Loader;
@@ -89,6 +92,8 @@ pub struct Parts {
     pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
     /// What the operator decides about reports to senders.
     pub reporting: Reporting,
+    /// What operators say.
+    pub commands: mpsc::Receiver<Command>,
 }
 
 /// The loop's state.
@@ -115,8 +120,9 @@ impl Dispatcher {
         let (found, mut finding) = mpsc::unbounded_channel();
         let (loaded, mut loading) = mpsc::unbounded_channel();
         let (told, mut telling) = mpsc::unbounded_channel();
-        let Parts { scheduler, spool, events, shared, counters, signing, reporting } = parts;
-        let (signing, mut signed_jobs) = signing;
+        let Parts { scheduler, spool, events, shared, counters, .. } = parts;
+        let (signing, mut signed_jobs) = parts.signing;
+        let (reporting, mut commands) = (parts.reporting, parts.commands);
         let clock = Arc::clone(&shared.clock);
         let (timer, counting) = (Arc::clone(&clock), Arc::clone(&counters));
         let mut this = Self {
@@ -163,6 +169,7 @@ impl Dispatcher {
                     }
                     queued.drain(..).for_each(|spooled| this.insert(&spooled));
                 }
+                Some(command) = commands.recv() => this.on_command(command),
                 () = tokio::time::sleep(sleep) => {}
                 Ok(()) = draining.changed(), if !ending => {}
             }
@@ -197,6 +204,7 @@ impl Dispatcher {
                 expires_at: spooled.expires_at,
                 attempts: waiting.attempts,
                 due: waiting.due,
+                recipients: waiting.recipients,
             };
             self.scheduler.insert(now, &new);
         }
@@ -209,6 +217,14 @@ impl Dispatcher {
             let purpose = match action {
                 Action::Resolve(id, domain) => {
                     self.routes.look_up(id, domain);
+                    continue;
+                }
+                Action::Close(lane) => {
+                    self.connections.close(lane);
+                    continue;
+                }
+                Action::Forgotten(domain) => {
+                    self.routes.forget(&domain);
                     continue;
                 }
                 Action::Attempt(attempt) => Purpose::Attempt(attempt),
@@ -256,6 +272,7 @@ impl Dispatcher {
             Purpose::Expired(ticket, id, domain) => {
                 self.flying -= 1;
                 self.scheduler.forget(self.clock.now(), ticket);
+                self.signing.forget(id);
                 self.expire(id, domain, &stored);
             }
         }
@@ -263,6 +280,9 @@ impl Dispatcher {
 
     fn on_unreadable(&mut self, purpose: &Purpose, error: &GetError) {
         let now = self.clock.now();
+        if let Purpose::Attempt(attempt) = purpose {
+            self.release(attempt);
+        }
         match (purpose, error) {
             (
                 Purpose::Attempt(attempt) | Purpose::Unroutable(attempt, _),
@@ -272,7 +292,7 @@ impl Dispatcher {
                 let status = EnhancedStatus::new(4, 3, 0);
                 let diagnosis = Diagnosis::ours(status, Blame::Us, why);
                 let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
-                self.scheduler.report(now, attempt.ticket, &[outcome]);
+                self.scheduler.report(now, attempt.ticket, [&outcome]);
             }
             // Settled in the meantime, or in quarantine.
             (Purpose::Attempt(attempt) | Purpose::Unroutable(attempt, _), _) => {
@@ -283,9 +303,10 @@ impl Dispatcher {
     }
 
     fn start(&mut self, attempt: Attempt, stored: Arc<Stored>) {
-        let ticket = attempt.ticket;
+        let (ticket, released) = (attempt.ticket, attempt.clone());
         let Some(job) = attempt::prepare(attempt, stored) else {
             self.flying -= 1;
+            self.release(&released);
             return self.scheduler.forget(self.clock.now(), ticket);
         };
         if let Some(job) = self.signing.sign(job) {
@@ -294,11 +315,46 @@ impl Dispatcher {
     }
 
     fn send(&mut self, job: Job) {
-        match self.routes.of(&job.attempt.domain) {
-            Some(route) => self.connections.give(route, job),
-            None => {
-                self.flying -= 1;
-                self.scheduler.give_back(self.clock.now(), job.attempt.ticket);
+        let (ticket, now) = (job.attempt.ticket, self.clock.now());
+        let Some(route) = self.routes.of(&job.attempt.domain) else {
+            self.flying -= 1;
+            self.release(&job.attempt);
+            return self.scheduler.give_back(now, ticket);
+        };
+        // If the connection that was free has just ended, its worker says so by itself.
+        if self.connections.give(route, job).is_some() {
+            self.flying -= 1;
+            self.scheduler.give_back(now, ticket);
+        }
+    }
+
+    /// An attempt does not need the connection that it was given.
+    fn release(&mut self, attempt: &Attempt) {
+        match attempt.connection {
+            Connection::Free => self.scheduler.on_free(attempt.lane),
+            Connection::New => self.scheduler.on_closed(attempt.lane),
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let now = self.clock.now();
+        // Whoever asked may have gone: the command holds all the same.
+        match command {
+            Command::Suspend(suspension, tell) => {
+                tracing::info!(selector = ?suspension.selector, reason = %suspension.reason,
+                    "suspended");
+                let _gone = tell.send(self.scheduler.suspend(now, suspension));
+            }
+            Command::Resume(selector, tell) => {
+                tracing::info!(?selector, "resumed");
+                let _gone = tell.send(self.scheduler.resume(now, &selector));
+            }
+            Command::Suspensions(tell) => {
+                let _gone = tell.send(self.scheduler.suspensions().cloned().collect());
+            }
+            Command::SetPolicy(policy, tell) => {
+                self.scheduler.set_policy(*policy);
+                let _gone = tell.send(());
             }
         }
     }
@@ -316,6 +372,7 @@ impl Dispatcher {
             let status = EnhancedStatus::new(4, 7, 5);
             let diagnosis = Diagnosis::ours(status, Blame::Us, &error.to_string());
             let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
+            self.release(&job.attempt);
             let all = job.delivery.recipients.iter();
             let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
             self.report(&job.attempt, &job.stored, outcomes, Tried::default());
@@ -327,8 +384,15 @@ impl Dispatcher {
         let diagnosis = Diagnosis::ours(status, Blame::Network, "too old to be tried again");
         let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
         let recipients = attempt::recipients_at(stored, &domain);
-        let number = 0;
-        let attempt = &Attempt { ticket: Ticket::NONE, id, domain, site: SiteId::NONE, number };
+        let attempt = &Attempt {
+            ticket: Ticket::NONE,
+            id,
+            domain,
+            lane: LaneId::NONE,
+            source: SourceIndex(0),
+            connection: Connection::Free,
+            number: 0,
+        };
         let each = |index: RecipientIndex| (index, outcome.clone(), Settlement::Expire);
         let recipients = recipients.into_iter().map(each).collect();
         let site = self.routes.site(&attempt.domain);
@@ -337,16 +401,26 @@ impl Dispatcher {
     }
 
     fn on_told(&mut self, told: Told) {
-        self.flying -= 1;
         match told {
             Told::Finished { job, outcomes, peer, dsn, micros, free } => {
-                if let Some(free) = free {
-                    self.connections.offer(job.attempt.site, free);
-                }
+                self.flying -= 1;
                 let tried = Tried { peer, dsn, micros };
                 self.report(&job.attempt, &job.stored, outcomes, tried);
+                if let Some(free) = free {
+                    self.connections.offer(job.attempt.lane, free);
+                    self.scheduler.on_free(job.attempt.lane);
+                }
             }
-            Told::NotTried(job) => self.scheduler.give_back(self.clock.now(), job.attempt.ticket),
+            Told::NotTried(job) => {
+                self.flying -= 1;
+                self.scheduler.give_back(self.clock.now(), job.attempt.ticket);
+            }
+            Told::Closed { lane, worker } => {
+                if self.connections.on_closed(lane, worker) {
+                    self.scheduler.on_lost(lane);
+                }
+                self.scheduler.on_closed(lane);
+            }
         }
     }
 
@@ -358,17 +432,17 @@ impl Dispatcher {
         tried: Tried,
     ) {
         let now = self.clock.now();
-        let bare: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome.clone()).collect();
-        let settlements = self.scheduler.report(now, attempt.ticket, &bare);
-        let again = settlements.iter().any(|settlement| matches!(settlement, Settlement::Retry(_)));
-        if !again && stored.unsettled.len() == outcomes.len() {
+        let bare = outcomes.iter().map(|(_, outcome)| outcome);
+        let Some(verdict) = self.scheduler.report(now, attempt.ticket, bare) else { return };
+        let settled = |(index, outcome): (RecipientIndex, Outcome)| {
+            let settlement = verdict.of(&outcome);
+            (index, outcome, settlement)
+        };
+        let recipients: Vec<_> = outcomes.into_iter().map(settled).collect();
+        let again = recipients.iter().any(|(_, _, what)| matches!(what, Settlement::Retry(_)));
+        if !again && stored.unsettled.len() == recipients.len() {
             self.signing.forget(attempt.id);
         }
-        let recipients = outcomes
-            .into_iter()
-            .zip(settlements)
-            .map(|((index, outcome), settlement)| (index, outcome, settlement))
-            .collect();
         let site = self.routes.site(&attempt.domain);
         let Tried { peer, dsn, micros } = tried;
         self.settle(Report { attempt, stored, site, peer, dsn, micros, recipients });
@@ -377,7 +451,10 @@ impl Dispatcher {
     fn settle(&mut self, report: Report<'_>) {
         let (domain, submission) = (report.attempt.domain.clone(), &report.stored.submission);
         let attempts = report.attempt.number;
-        if self.reporter.report(report) == Held::TryAgain {
+        let mut recipients = report.recipients.iter();
+        let stays = recipients.any(|(_, _, what)| matches!(what, Settlement::Retry(_)));
+        // An entry that stays takes those along that are held: there must not be two.
+        if self.reporter.report(report) == Held::TryAgain && !stays {
             let now = self.clock.now();
             let new = NewEntry {
                 id: submission.id,
@@ -386,6 +463,7 @@ impl Dispatcher {
                 expires_at: submission.expires_at,
                 attempts,
                 due: now + HELD_FOR,
+                recipients: 1,
             };
             self.scheduler.insert(now, &new);
         }

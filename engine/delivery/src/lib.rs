@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod connections;
+pub mod control;
 pub mod counters;
 pub mod dispatcher;
 pub mod loader;

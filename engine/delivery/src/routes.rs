@@ -27,15 +27,13 @@ pub struct Found {
 pub struct Routes {
     shared: Arc<Shared>,
     found: mpsc::UnboundedSender<Found>,
-    /// By site.
-    routes: HashMap<Box<str>, Route>,
-    sites: HashMap<Domain, Box<str>>,
+    routes: HashMap<Domain, Arc<Route>>,
 }
 
 impl Routes {
     /// No routes; look-ups are answered into this channel.
     pub fn new(shared: Arc<Shared>, found: mpsc::UnboundedSender<Found>) -> Self {
-        Self { shared, found, routes: HashMap::new(), sites: HashMap::new() }
+        Self { shared, found, routes: HashMap::new() }
     }
 
     /// Looks up a domain; the answer comes through the channel.
@@ -48,19 +46,23 @@ impl Routes {
         });
     }
 
-    /// Keeps what was found.
+    /// Keeps what was found, until the scheduler forgets the domain.
     pub fn learn(&mut self, domain: Domain, route: Route) {
-        self.sites.insert(domain, route.site.clone());
-        self.routes.insert(route.site.clone(), route);
+        self.routes.insert(domain, Arc::new(route));
+    }
+
+    /// No mail waits for this domain.
+    pub fn forget(&mut self, domain: &Domain) {
+        self.routes.remove(domain);
     }
 
     /// Where this domain's mail goes.
-    pub fn of(&self, domain: &Domain) -> Option<&Route> {
-        self.routes.get(self.sites.get(domain)?)
+    pub fn of(&self, domain: &Domain) -> Option<&Arc<Route>> {
+        self.routes.get(domain)
     }
 
     /// The name of the site that serves this domain; empty if none was found.
     pub fn site(&self, domain: &Domain) -> Box<str> {
-        self.sites.get(domain).cloned().unwrap_or_default()
+        self.of(domain).map(|route| route.site.clone()).unwrap_or_default()
     }
 }

@@ -8,8 +8,10 @@ use maily_core::mail::envelope::Envelope;
 use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::queue::action::Attempt;
-use maily_core::queue::action::SiteId;
+use maily_core::queue::action::Connection;
+use maily_core::queue::action::LaneId;
 use maily_core::queue::action::Ticket;
+use maily_core::queue::policy::SourceIndex;
 use maily_core::smtp::client::Delivery;
 use maily_core::smtp::content::Content;
 use maily_spool::body::Body;
@@ -62,7 +64,15 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         body: Body::Stored(message),
     };
     let domain = Domain::parse(domain).unwrap();
-    let attempt = Attempt { ticket: Ticket::NONE, id, domain, site: SiteId::NONE, number: 1 };
+    let attempt = Attempt {
+        ticket: Ticket::NONE,
+        id,
+        domain,
+        lane: LaneId::NONE,
+        source: SourceIndex(0),
+        connection: Connection::New,
+        number: 1,
+    };
     Job { attempt, stored: Arc::new(Stored { submission, unsettled: Vec::new() }), delivery }
 }
 

@@ -8,9 +8,12 @@ use tokio::sync::mpsc;
 use maily_core::clock::Clock;
 use maily_core::event::Peer;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
+use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
-use maily_core::mail::outcome::Scope;
+use maily_core::queue::action::LaneId;
+use maily_core::smtp::client::Delivery;
 use maily_egress::connection;
 use maily_egress::connection::Connection;
 use maily_egress::connection::Settings;
@@ -19,6 +22,7 @@ use maily_egress::resolve::Resolver;
 use maily_egress::resolve::Route;
 
 use crate::attempt::Job;
+use crate::attempt::Transactions;
 
 /// What a worker tells the dispatcher.
 #[derive(Debug)]
@@ -35,19 +39,58 @@ pub enum Told {
         dsn: bool,
         /// From getting the job to its end.
         micros: u64,
-        /// Where the worker takes the next job, if it can.
-        free: Option<mpsc::Sender<Job>>,
+        /// Where the worker takes the next order, if it can.
+        free: Option<Free>,
     },
     /// The worker had ended before it got this.
     NotTried(Box<Job>),
+    /// The connection is closed, or was never opened: the worker's last word.
+    Closed {
+        /// The lane.
+        lane: LaneId,
+        /// The worker's number.
+        worker: u64,
+    },
+}
+
+/// What a worker that is free is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Try this.
+    Try(Job),
+    /// Close the connection.
+    Close,
+}
+
+/// A worker that waits for an order.
+#[derive(Clone, Debug)]
+pub struct Free {
+    /// Its number.
+    pub worker: u64,
+    /// Where it takes the order.
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Tells of a worker's end however it ends.
+struct Ending {
+    lane: LaneId,
+    worker: u64,
+    told: mpsc::UnboundedSender<Told>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // The dispatcher is gone only when the process is.
+        let _gone = self.told.send(Told::Closed { lane: self.lane, worker: self.worker });
+    }
 }
 
 /// What all workers share.
 pub struct Shared {
     /// Finds addresses.
     pub resolver: Resolver,
-    /// Where we send from.
-    pub source: Arc<Source>,
+    /// Where we send from: at least one, in the order that the scheduler's policy has.
+    pub sources: Vec<Arc<Source>>,
     /// How connections are made.
     pub settings: Settings,
     /// How long a connection may idle.
@@ -56,21 +99,23 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Works for one site, from one source, until there is nothing to do.
+/// Works in one lane until there is nothing to do.
 pub async fn run(
     shared: Arc<Shared>,
+    worker: u64,
     source: Arc<Source>,
-    route: Route,
+    route: Arc<Route>,
     first: Job,
     told: mpsc::UnboundedSender<Told>,
 ) {
+    let _ending = Ending { lane: first.attempt.lane, worker, told: told.clone() };
     let begun = shared.clock.now();
     let opened = connection::open(&shared.resolver, &route, &source, &shared.settings).await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(why) => {
             let micros = shared.clock.now().since(begun).as_micros() as u64;
-            let outcomes = all_deferred(&first, &why);
+            let outcomes = Transactions::new(&first.delivery).finish(&why);
             let job = Box::new(first);
             let finished =
                 Told::Finished { job, outcomes, peer: None, dsn: false, micros, free: None };
@@ -79,46 +124,60 @@ pub async fn run(
             return;
         }
     };
-    let (next, mut jobs) = mpsc::channel(1);
+    let (orders, mut ordered) = mpsc::channel(1);
+    let free = Free { worker, orders };
     let mut job = first;
     loop {
         let begun = shared.clock.now();
-        let outcomes = connection.deliver(job.delivery.clone()).await;
+        let outcomes = deliver(&mut connection, &job.delivery).await;
         let micros = shared.clock.now().since(begun).as_micros() as u64;
         let ready = connection.is_ready();
-        let free = ready.then(|| next.clone());
+        let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
         let dsn = connection.offers_dsn();
         let finished = Told::Finished { job: Box::new(job), outcomes, peer, dsn, micros, free };
         if told.send(finished).is_err() || !ready {
             break;
         }
-        match next_job(&mut connection, &mut jobs, shared.idle_timeout).await {
-            Some(given) => job = given,
-            None => break,
+        match next_order(&mut connection, &mut ordered, shared.idle_timeout).await {
+            Some(Order::Try(given)) => job = given,
+            Some(Order::Close) | None => break,
         }
     }
-    jobs.close();
-    while let Ok(job) = jobs.try_recv() {
-        let _gone = told.send(Told::NotTried(Box::new(job)));
+    ordered.close();
+    while let Ok(order) = ordered.try_recv() {
+        if let Order::Try(job) = order {
+            let _gone = told.send(Told::NotTried(Box::new(job)));
+        }
     }
     connection.quit().await;
 }
 
-async fn next_job(
+/// Sends one message, in as many transactions as its recipients need.
+async fn deliver(
     connection: &mut Connection,
-    jobs: &mut mpsc::Receiver<Job>,
+    delivery: &Delivery,
+) -> Vec<(RecipientIndex, Outcome)> {
+    let mut transactions = Transactions::new(delivery);
+    while connection.is_ready()
+        && let Some(next) = transactions.next_delivery()
+    {
+        transactions.on_outcomes(connection.deliver(next).await);
+    }
+    let status = EnhancedStatus::new(4, 4, 2);
+    let text = "the connection ended before their turn";
+    transactions.finish(&Diagnosis::ours(status, Blame::Network, text))
+}
+
+async fn next_order(
+    connection: &mut Connection,
+    ordered: &mut mpsc::Receiver<Order>,
     idle: Duration,
-) -> Option<Job> {
+) -> Option<Order> {
     tokio::select! {
         biased;
-        job = jobs.recv() => job,
+        order = ordered.recv() => order,
         () = connection.closed() => None,
         () = tokio::time::sleep(idle) => None,
     }
-}
-
-fn all_deferred(job: &Job, why: &Diagnosis) -> Vec<(RecipientIndex, Outcome)> {
-    let outcome = Outcome::Deferred { scope: Scope::Host, diagnosis: why.clone() };
-    job.delivery.recipients.iter().map(|(index, _)| (*index, outcome.clone())).collect()
 }

@@ -7,6 +7,7 @@ pub mod dev;
 pub mod exit;
 pub mod keys;
 pub mod ops;
+pub mod policy;
 pub mod receiving;
 pub mod sink;
 pub mod tls;

@@ -2,22 +2,15 @@
 
 use maily_config::config::Config;
 use maily_config::config::sending::EgressTls;
-use maily_config::config::sending::InDoubt;
 
 /// Refuses a configuration that asks for what is not built yet.
 ///
 /// # Errors
 /// All such keys, named.
 pub fn check(config: &Config) -> anyhow::Result<()> {
-    let limits = &config.limits;
     let asked = [
-        ("site", !config.site.is_empty()),
-        ("limits.message_rate", limits.message_rate.is_some()),
-        ("limits.connection_rate", limits.connection_rate.is_some()),
         ("egress.tls = \"verify\"", config.egress.tls == EgressTls::Verify),
         ("egress.ca_file", config.egress.ca_file.is_some()),
-        ("retry.in_doubt = \"settle\"", config.retry.in_doubt == InDoubt::Settle),
-        ("more than one source", config.source.len() > 1),
         ("more than one route, or one for a single domain", routes_ask_too_much(config)),
         ("route.tls, route.user and route.password", config.route.iter().any(has_extras)),
     ];

@@ -13,16 +13,15 @@ use maily_config::config::Config;
 use maily_config::config::sending::EgressTls;
 use maily_config::value::RouteDomain;
 use maily_core::clock::Clock;
-use maily_core::queue::action::Policy;
-use maily_core::queue::retry::RetryPlan;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
+use maily_delivery::control::Control;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::{Dispatcher, Parts};
 use maily_delivery::reports::Reporting;
 use maily_delivery::signing::{Signed, Signing};
 use maily_delivery::worker;
-use maily_egress::connection::{Settings, Source};
+use maily_egress::connection::Settings;
 use maily_egress::resolve::Resolver;
 use maily_events::recorder::Recorder;
 use maily_journal::journal::Options as JournalOptions;
@@ -31,6 +30,7 @@ use maily_spool::spool::{Options as SpoolOptions, Spool};
 use crate::keys;
 use crate::ops;
 use crate::ops::{Check, Watched};
+use crate::policy;
 use crate::receiving::Receiving;
 use crate::unbuilt;
 
@@ -43,6 +43,8 @@ pub struct Daemon {
     pub smtp: Vec<SocketAddr>,
     /// What has become of the mail since the start.
     pub counters: Arc<Counters>,
+    /// What tells the dispatcher what an operator wants.
+    pub control: Control,
     /// The spool.
     pub spool: Spool,
     /// The event log.
@@ -68,7 +70,7 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         let shared = Arc::new(sending(config, &clock)?);
         let seed = clock.now().as_micros();
-        let scheduler = Scheduler::new(policy(config)?, seed);
+        let scheduler = Scheduler::new(policy::policy(config)?, seed);
         let receiving = Receiving::new(config, &spool, &events, &clock)?;
         let reporting = Reporting {
             hostname: Arc::clone(&receiving.door().hostname),
@@ -76,6 +78,7 @@ impl Daemon {
             expire_after: config.retry.expire_after,
             ids: Arc::clone(&receiving.door().ids),
         };
+        let (control, commands) = Control::new();
         let parts = Parts {
             scheduler,
             spool: spool.clone(),
@@ -84,6 +87,7 @@ impl Daemon {
             counters: Arc::clone(&counters),
             signing: signing(config, &clock)?,
             reporting,
+            commands,
         };
         tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
         let mut smtp = Vec::new();
@@ -103,7 +107,7 @@ impl Daemon {
             watching.spawn(serve);
             ops = Some(bound);
         }
-        Ok(Self { smtp, counters, spool, events, ops, draining: drain, tasks, watching })
+        Ok(Self { smtp, counters, control, spool, events, ops, draining: drain, tasks, watching })
     }
 
     /// Ends: no new mail, attempts under way may finish within the bound, all is written.
@@ -178,17 +182,6 @@ fn open_spool(
     Spool::open(&config.spool.folder, &options, queue).map_err(|error| anyhow!(error))
 }
 
-fn policy(config: &Config) -> anyhow::Result<Policy> {
-    let retry = &config.retry;
-    let plan = RetryPlan::try_new(retry.delay_min, retry.delay_max, retry.factor, retry.jitter)
-        .map_err(|_| anyhow!("[retry] does not make a schedule"))?;
-    Ok(Policy {
-        retry: plan,
-        connections_initial: config.limits.connections_initial,
-        connections_max: config.limits.connections_max,
-    })
-}
-
 fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
     let egress = &config.egress;
     let everything = config.route.iter().find(|route| route.domain == RouteDomain::Any);
@@ -196,15 +189,9 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Sh
         everything.map(|route| (route.host.as_str().into(), route.port.unwrap_or(egress.port)));
     let resolver = Resolver::new(&config.dns.servers, config.dns.timeout, egress.port, fixed)
         .map_err(|error| anyhow!("the resolver could not be made: {error}"))?;
-    let hostname = &config.node.hostname;
-    let source = config.source.first();
     Ok(worker::Shared {
         resolver,
-        source: Arc::new(Source {
-            name: source.map_or("default", |source| &source.name).into(),
-            address: source.and_then(|source| source.address),
-            ehlo: source.and_then(|s| s.ehlo.as_ref()).unwrap_or(hostname).as_str().into(),
-        }),
+        sources: policy::sources(config),
         settings: Settings {
             allowed: egress.allow_networks.clone(),
             connect_timeout: egress.connect_timeout,

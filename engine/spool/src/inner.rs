@@ -210,7 +210,9 @@ impl Inner {
             let all = &stored.submission.envelope.recipients;
             let Some(path) = all.get(recipient.0 as usize) else { continue };
             let domain = path.forward_path.0.domain();
-            if spooled.destinations.iter().any(|waiting| waiting.domain == *domain) {
+            let mut known = spooled.destinations.iter_mut();
+            if let Some(waiting) = known.find(|waiting| waiting.domain == *domain) {
+                waiting.recipients += 1;
                 continue;
             }
             let mark = slot.marks().iter().find(|mark| mark.recipients.contains(recipient));
@@ -218,6 +220,7 @@ impl Inner {
                 domain: domain.clone(),
                 attempts: mark.map_or(0, |mark| mark.attempts),
                 due: mark.map_or(spooled.accepted_at, |mark| mark.due),
+                recipients: 1,
             });
         }
         Ok(spooled)

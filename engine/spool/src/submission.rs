@@ -51,6 +51,8 @@ pub struct Waiting {
     pub attempts: u32,
     /// When to try next.
     pub due: Timestamp,
+    /// Recipients there that are not settled.
+    pub recipients: u32,
 }
 
 /// A message read back.
@@ -83,9 +85,14 @@ impl Submission {
         let mut destinations: Vec<Waiting> = Vec::new();
         for recipient in &self.envelope.recipients {
             let domain = recipient.forward_path.0.domain();
-            if !destinations.iter().any(|waiting| waiting.domain == *domain) {
-                let due = self.accepted_at;
-                destinations.push(Waiting { domain: domain.clone(), attempts: 0, due });
+            match destinations.iter_mut().find(|waiting| waiting.domain == *domain) {
+                Some(waiting) => waiting.recipients += 1,
+                None => destinations.push(Waiting {
+                    domain: domain.clone(),
+                    attempts: 0,
+                    due: self.accepted_at,
+                    recipients: 1,
+                }),
             }
         }
         Spooled {

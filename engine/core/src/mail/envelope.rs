@@ -174,6 +174,11 @@ pub enum Class {
     Bulk,
 }
 
+impl Class {
+    /// All there are, the most urgent first.
+    pub const ALL: [Self; 2] = [Self::Transactional, Self::Bulk];
+}
+
 /// Whose message it is and to what mailing it belongs: the unit of fairness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stream {

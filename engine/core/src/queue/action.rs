@@ -5,25 +5,8 @@ use crate::mail::address::Domain;
 use crate::mail::envelope::Stream;
 use crate::mail::id::QueueId;
 use crate::mail::outcome::Outcome;
-use crate::queue::retry::RetryPlan;
-
-/// What the operator decides.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Policy {
-    /// When deferred mail is tried again.
-    pub retry: RetryPlan,
-    /// Connections to a site at first.
-    pub connections_initial: u32,
-    /// Connections to a site at most.
-    pub connections_max: u32,
-}
-
-impl Default for Policy {
-    /// The default plan, 5 connections at first, 20 at most.
-    fn default() -> Self {
-        Self { retry: RetryPlan::default(), connections_initial: 5, connections_max: 20 }
-    }
-}
+use crate::mail::outcome::Settlement;
+use crate::queue::policy::SourceIndex;
 
 /// One message for one domain.
 #[derive(Clone, Debug)]
@@ -40,6 +23,8 @@ pub struct NewEntry<'a> {
     pub attempts: u32,
     /// When it may first go.
     pub due: Timestamp,
+    /// Its recipients at the domain: what it costs of its flow's turns.
+    pub recipients: u32,
 }
 
 /// An entry that is out of the scheduler's hands until it is reported.
@@ -55,13 +40,22 @@ impl Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DestinationId(pub(crate) u32);
 
-/// Domains that share their mail hosts.
+/// A site as seen from one egress source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SiteId(pub(crate) u32);
+pub struct LaneId(pub(crate) u32);
 
-impl SiteId {
-    /// No site.
+impl LaneId {
+    /// No lane.
     pub const NONE: Self = Self(u32::MAX);
+}
+
+/// By which connection an attempt goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// By one of the lane that is free.
+    Free,
+    /// By one that is opened for it.
+    New,
 }
 
 /// What the driver must do.
@@ -75,6 +69,10 @@ pub enum Action {
     Expired(Ticket, QueueId, Domain),
     /// Its domain cannot be reached: report this outcome for each of its recipients.
     Unroutable(Attempt, Outcome),
+    /// Close a free connection of this lane, then call `Scheduler::on_closed`: another needs it.
+    Close(LaneId),
+    /// No mail waits for this domain: forget where its mail goes.
+    Forgotten(Domain),
 }
 
 /// One try.
@@ -86,10 +84,33 @@ pub struct Attempt {
     pub id: QueueId,
     /// For which domain.
     pub domain: Domain,
-    /// At which site; of no meaning where the domain is unroutable.
-    pub site: SiteId,
+    /// In which lane; none where the domain is unroutable.
+    pub lane: LaneId,
+    /// From which egress source; of no meaning where there is no lane.
+    pub source: SourceIndex,
+    /// By which connection of the lane.
+    pub connection: Connection,
     /// Which try it is; the first is 1.
     pub number: u32,
+}
+
+/// What is done about an attempt's outcomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub(crate) again: Settlement,
+    pub(crate) in_doubt: Settlement,
+}
+
+impl Verdict {
+    /// What is done about one of them.
+    pub const fn of(&self, outcome: &Outcome) -> Settlement {
+        match outcome {
+            Outcome::Delivered(_) => Settlement::Done,
+            Outcome::Bounced { .. } => Settlement::Bounce,
+            Outcome::Deferred { .. } => self.again,
+            Outcome::InDoubt(_) => self.in_doubt,
+        }
+    }
 }
 
 /// Counts of the moment.
@@ -105,4 +126,6 @@ pub struct Counts {
     pub destinations: usize,
     /// Sites known.
     pub sites: usize,
+    /// Connections that are open, opening or closing.
+    pub connections: usize,
 }

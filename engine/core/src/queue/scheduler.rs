@@ -6,81 +6,66 @@
 //!               |                        +--- due again <------+ retry
 //! ```
 //!
-//! An entry is one message for one domain. Domains that share their mail hosts are one *site*, with
-//! one window of concurrency. Nothing here looks at all entries, domains or sites.
+//! An entry is one message for one domain. Domains that share their mail hosts are one *site*; a
+//! site as seen from one egress source is a *lane*, with a window and rates of its own. An entry
+//! whose turn it is goes into a lane of its pool that is ready. Nothing here looks at all entries,
+//! domains or sites, but for an operator's suspension and what has stood still until it expires.
+//!
+//! The driver also says what becomes of connections, because they are what is limited: an attempt
+//! comes with [`Connection::New`] or [`Connection::Free`]; each new one ends in one call of
+//! [`Scheduler::on_closed`], and may be free in between by [`Scheduler::on_free`].
+
+mod suspending;
+mod turning;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
 use crate::clock::Timestamp;
 use crate::mail::address::Domain;
-use crate::mail::envelope::Class;
-use crate::mail::envelope::Stream;
-use crate::mail::id::QueueId;
 use crate::mail::outcome::Outcome;
 use crate::mail::outcome::Scope;
 use crate::mail::outcome::Settlement;
 use crate::queue::action::Action;
-use crate::queue::action::Attempt;
 use crate::queue::action::Counts;
 use crate::queue::action::DestinationId;
+use crate::queue::action::LaneId;
 use crate::queue::action::NewEntry;
-use crate::queue::action::Policy;
-use crate::queue::action::SiteId;
 use crate::queue::action::Ticket;
-use crate::queue::flows::FlowId;
-use crate::queue::flows::Flows;
-use crate::queue::window::Window;
+use crate::queue::action::Verdict;
+use crate::queue::destinations::Destinations;
+use crate::queue::destinations::Route;
+use crate::queue::entries::Entries;
+use crate::queue::entries::Entry;
+use crate::queue::entries::List;
+use crate::queue::entries::NONE;
+use crate::queue::entries::Place;
+use crate::queue::flows::COST_MAX;
+use crate::queue::lane::Health;
+use crate::queue::policy::InDoubt;
+use crate::queue::policy::Policy;
+use crate::queue::sites::Sites;
+use crate::queue::streams::Streams;
+use crate::queue::suspension::Suspensions;
+use crate::queue::turns::Lines;
+use crate::queue::wheel::Wheel;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Waiting,
-    InFlight(Option<SiteId>),
-}
+/// Look-ups under way at once.
+pub const LOOKUPS_MAX: u32 = 256;
+/// Entries with the driver at once only to be settled: expired, or without a route.
+pub const LEAVING_MAX: u32 = 1_024;
+/// What one call of [`Scheduler::poll`] does at most before it gives the driver a turn.
+const STEPS_MAX: u32 = 4_096;
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    id: QueueId,
-    expires_at: Timestamp,
-    destination: DestinationId,
-    flow: FlowId,
-    attempts: u32,
-    class: Class,
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Route {
-    Unknown,
-    Asked,
-    Site { site: SiteId, until: Timestamp },
-    Failed { outcome: Outcome, until: Timestamp },
-}
-
-#[derive(Debug)]
-struct Destination {
-    domain: Domain,
-    route: Route,
-    /// Entries that wait for the route.
-    waiting: Vec<u32>,
-}
-
-#[derive(Debug)]
-struct Site {
-    window: Window,
-    in_flight: u32,
-    flows: Flows,
-    listed: bool,
-}
-
+/// What an alarm is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    Entry(u32),
-    Site(SiteId),
+enum Alarm {
+    Group(u32),
+    Destination(u32),
+    Stream(u32),
+    Suspensions,
 }
 
 /// The scheduler.
@@ -88,113 +73,138 @@ enum Timer {
 pub struct Scheduler {
     policy: Policy,
     chance: u64,
-    entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
-    destinations: Vec<Destination>,
-    by_domain: HashMap<Domain, DestinationId>,
-    sites: Vec<Site>,
-    by_site: HashMap<Box<str>, SiteId>,
-    flows: HashMap<(Box<str>, Box<str>), FlowId>,
-    ready: VecDeque<SiteId>,
-    unroutable: VecDeque<(u32, Outcome)>,
-    to_resolve: VecDeque<DestinationId>,
-    timers: BinaryHeap<Reverse<(Timestamp, Timer)>>,
-    in_flight: usize,
-    deferred: usize,
+    entries: Entries,
+    destinations: Destinations,
+    streams: Streams,
+    sites: Sites,
+    suspensions: Suspensions,
+    /// What waits for its time.
+    wheel: Wheel,
+    alarms: BinaryHeap<Reverse<(Timestamp, Alarm)>>,
+    /// What has to be looked at again.
+    waking: List,
+    expired: List,
+    /// Destinations to be looked up, with those whose look-up is under way.
+    lookups: Lines,
+    asked: u32,
+    /// Destinations that have failures to tell.
+    telling: VecDeque<u32>,
+    forgotten: VecDeque<Domain>,
+    /// Groups that may have a turn, and those that only lack a connection.
+    ready: Lines,
+    starved: Lines,
+    closing: usize,
+    in_flight: u32,
+    leaving: u32,
+    /// The last poll ended before its work did.
+    unfinished: bool,
 }
 
 impl Scheduler {
-    /// An empty scheduler; `seed` decides all jitter.
+    /// An empty scheduler; `seed` decides all jitter and every choice of a source.
     pub fn new(policy: Policy, seed: u64) -> Self {
         Self {
             policy,
             chance: seed | 1,
-            entries: Vec::new(),
-            free: Vec::new(),
-            destinations: Vec::new(),
-            by_domain: HashMap::new(),
-            sites: Vec::new(),
-            by_site: HashMap::new(),
-            flows: HashMap::new(),
-            ready: VecDeque::new(),
-            unroutable: VecDeque::new(),
-            to_resolve: VecDeque::new(),
-            timers: BinaryHeap::new(),
+            entries: Entries::default(),
+            destinations: Destinations::default(),
+            streams: Streams::default(),
+            sites: Sites::default(),
+            suspensions: Suspensions::default(),
+            wheel: Wheel::default(),
+            alarms: BinaryHeap::new(),
+            waking: List::default(),
+            expired: List::default(),
+            lookups: Lines::default(),
+            asked: 0,
+            telling: VecDeque::new(),
+            forgotten: VecDeque::new(),
+            ready: Lines::default(),
+            starved: Lines::default(),
+            closing: 0,
             in_flight: 0,
-            deferred: 0,
+            leaving: 0,
+            unfinished: false,
         }
     }
 
-    /// Another policy from now on; windows keep their size.
-    pub const fn set_policy(&mut self, policy: Policy) {
+    /// Other limits and another retry plan from now on. Sources and pools stay as they are.
+    pub fn set_policy(&mut self, mut policy: Policy) {
+        policy.sources = std::mem::take(&mut self.policy.sources);
+        policy.pools = std::mem::take(&mut self.policy.pools);
         self.policy = policy;
+        for number in self.sites.numbers() {
+            let Some(name) = self.sites.name(number) else { continue };
+            let own = self.policy.own_limits(name);
+            self.sites.limit(number, own.unwrap_or(self.policy.limits));
+        }
+        for number in self.destinations.numbers() {
+            let Some(destination) = self.destinations.get(number) else { continue };
+            if let Route::Site { site, .. } = destination.route {
+                self.limit(site, destination.domain.clone());
+            }
+        }
+    }
+
+    /// A domain's own limits hold for its site, unless that has its own.
+    fn limit(&mut self, site: u32, domain: Domain) {
+        let named = self.sites.name(site).and_then(|name| self.policy.own_limits(name));
+        if let Some(own) = self.policy.own_limits(domain.as_str()).filter(|_| named.is_none()) {
+            self.sites.limit(site, own);
+        }
     }
 
     /// Takes an entry.
     pub fn insert(&mut self, now: Timestamp, new: &NewEntry<'_>) {
-        let destination = self.destination(new.domain);
-        let flow = self.flow(new.stream);
         let entry = Entry {
             id: new.id,
             expires_at: new.expires_at,
-            destination,
-            flow,
+            due: new.due,
+            place: Place::Listed { next: NONE },
+            destination: self.destinations.enter(new.domain, &self.suspensions),
+            flow: self.streams.enter(new.stream, &self.policy, &self.suspensions),
             attempts: new.attempts,
-            class: new.stream.class,
-            place: Place::Waiting,
+            cost: new.recipients.clamp(1, u32::from(COST_MAX)) as u16,
         };
-        let key = match self.free.pop() {
-            Some(key) => key,
-            None => {
-                self.entries.push(None);
-                self.entries.len() as u32 - 1
-            }
-        };
-        if let Some(slot) = self.entries.get_mut(key as usize) {
-            *slot = Some(entry);
-        }
+        let key = self.entries.insert(entry);
         if new.due > now {
-            self.deferred += 1;
-            self.timers.push(Reverse((new.due, Timer::Entry(key))));
+            self.wheel.insert(&mut self.entries, key);
         } else {
-            self.make_ready(now, key);
+            self.make_ready(now, key, false);
         }
     }
 
     /// What to do now; none until [`Scheduler::poll_timeout`] or the next call.
     pub fn poll(&mut self, now: Timestamp) -> Option<Action> {
-        self.run_timers(now);
-        if let Some(destination) = self.to_resolve.pop_front() {
-            let domain = self.destinations.get(destination.0 as usize)?.domain.clone();
-            return Some(Action::Resolve(destination, domain));
-        }
-        while let Some((key, outcome)) = self.unroutable.pop_front() {
-            if let Some(action) = self.take(now, key, None, Some(outcome)) {
+        let mut steps = STEPS_MAX;
+        self.unfinished = false;
+        loop {
+            self.run_alarms(now);
+            let more = self.wake(now, &mut steps);
+            if let Some(action) = self.act(now, &mut steps) {
                 return Some(action);
             }
-        }
-        while let Some(id) = self.ready.pop_front() {
-            let Some(site) = self.sites.get_mut(id.0 as usize) else { continue };
-            site.listed = false;
-            if site.in_flight >= site.window.size() || now < site.window.resting_until() {
-                continue;
+            if steps == 0 {
+                self.unfinished = true;
+                return None;
             }
-            let Some(key) = site.flows.pop() else { continue };
-            self.list(id, now);
-            if let Some(action) = self.take(now, key, Some(id), None) {
-                return Some(action);
+            if !more && !self.is_pending() {
+                return None;
             }
         }
-        None
     }
 
     /// When [`Scheduler::poll`] has something to do again by itself.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        if self.unfinished {
+            return Some(Timestamp::EPOCH);
+        }
+        let alarm = self.alarms.peek().map(|Reverse((at, _))| *at);
+        self.wheel.next().into_iter().chain(alarm).min()
     }
 
     /// The answer to [`Action::Resolve`]: the name of the site, or what becomes of the mail. Valid
-    /// for so long.
+    /// for so long; a failure longer each time.
     pub fn on_resolved(
         &mut self,
         now: Timestamp,
@@ -202,237 +212,132 @@ impl Scheduler {
         found: Result<&str, Outcome>,
         valid: Duration,
     ) {
-        let until = now + valid;
-        let route = match found {
-            Ok(name) => Route::Site { site: self.site(name), until },
-            Err(outcome) => Route::Failed { outcome, until },
-        };
-        let Some(destination) = self.destinations.get_mut(id.0 as usize) else { return };
-        destination.route = route;
-        for key in std::mem::take(&mut destination.waiting) {
-            self.make_ready(now, key);
+        let Some(destination) = self.destinations.get(id.0) else { return };
+        self.asked = self.asked.saturating_sub(1);
+        let domain = destination.domain.clone();
+        let found = found.map(|name| {
+            let site = self.sites.enter(name, &self.policy, &self.suspensions);
+            self.limit(site, domain);
+            site
+        });
+        let Some(destination) = self.destinations.get_mut(id.0) else { return };
+        destination.on_resolved(now, found, valid);
+        if !destination.suspended {
+            let waiting = std::mem::take(&mut destination.waiting);
+            self.waking.append(&mut self.entries, waiting);
         }
     }
 
-    /// What became of an attempt: one settlement for each outcome, in order. An entry with a
-    /// recipient to try again stays, the others are forgotten.
-    pub fn report(
+    /// What became of an attempt: says what is done about each outcome. An entry with a recipient
+    /// to try again stays, the others are forgotten.
+    pub fn report<'a>(
         &mut self,
         now: Timestamp,
         ticket: Ticket,
-        outcomes: &[Outcome],
-    ) -> Vec<Settlement> {
-        let Some(entry) = self.land(now, ticket, outcomes) else { return Vec::new() };
-        let attempts = entry.attempts + 1;
+        outcomes: impl IntoIterator<Item = &'a Outcome>,
+    ) -> Option<Verdict> {
+        let (mut again, mut health) = (false, Health::Unknown);
+        for outcome in outcomes {
+            let in_doubt = matches!(outcome, Outcome::InDoubt(_));
+            again |= matches!(outcome, Outcome::Deferred { .. })
+                || in_doubt && self.policy.in_doubt == InDoubt::Retry;
+            health = worse(health, health_of(outcome));
+        }
+        let entry = self.land(now, ticket, health)?;
+        let attempts = entry.attempts.saturating_add(1);
         let chance = self.random();
         let due = now + self.policy.retry.delay(attempts, chance);
-        let again =
-            if due >= entry.expires_at { Settlement::Expire } else { Settlement::Retry(due) };
-        let settlements: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| match outcome {
-                Outcome::Delivered(_) => Settlement::Done,
-                Outcome::Bounced { .. } => Settlement::Bounce,
-                Outcome::Deferred { .. } | Outcome::InDoubt(_) => again,
-            })
-            .collect();
-        if settlements.iter().any(|settlement| matches!(settlement, Settlement::Retry(_))) {
-            if let Some(Some(entry)) = self.entries.get_mut(ticket.0 as usize) {
+        let stays = due < entry.expires_at;
+        let retry = if stays { Settlement::Retry(due) } else { Settlement::Expire };
+        if again && stays {
+            if let Some(entry) = self.entries.get_mut(ticket.0) {
                 entry.attempts = attempts;
-                entry.place = Place::Waiting;
+                entry.due = due;
             }
-            self.deferred += 1;
-            self.timers.push(Reverse((due, Timer::Entry(ticket.0))));
+            self.wheel.insert(&mut self.entries, ticket.0);
         } else {
-            self.remove(ticket);
+            self.remove(now, ticket.0);
         }
-        settlements
+        let in_doubt = match self.policy.in_doubt {
+            InDoubt::Retry => retry,
+            InDoubt::Settle => Settlement::Done,
+        };
+        Some(Verdict { again: retry, in_doubt })
     }
 
-    /// The attempt was not made: the entry goes back as it was.
+    /// The attempt was not made: the entry goes back as it was, to the front.
     pub fn give_back(&mut self, now: Timestamp, ticket: Ticket) {
-        if self.land(now, ticket, &[]).is_some() {
-            if let Some(Some(entry)) = self.entries.get_mut(ticket.0 as usize) {
-                entry.place = Place::Waiting;
-            }
-            self.make_ready(now, ticket.0);
+        if self.land(now, ticket, Health::Unknown).is_some() {
+            self.make_ready(now, ticket.0, true);
         }
     }
 
     /// The message is gone: expired, removed, or unreadable.
     pub fn forget(&mut self, now: Timestamp, ticket: Ticket) {
-        if self.land(now, ticket, &[]).is_some() {
-            self.remove(ticket);
+        if self.land(now, ticket, Health::Unknown).is_some() {
+            self.remove(now, ticket.0);
         }
     }
 
-    /// The name of a destination.
-    pub fn domain(&self, id: DestinationId) -> Option<&Domain> {
-        self.destinations.get(id.0 as usize).map(|destination| &destination.domain)
+    /// A connection of this lane waits for a message.
+    pub fn on_free(&mut self, lane: LaneId) {
+        self.sites.on_free(lane.0);
+        self.list_lane(lane.0);
+    }
+
+    /// A free connection of this lane ended by itself; [`Scheduler::on_closed`] follows.
+    pub fn on_lost(&mut self, lane: LaneId) {
+        self.sites.retire(lane.0);
+    }
+
+    /// A connection of this lane is closed, or was never opened.
+    pub fn on_closed(&mut self, lane: LaneId) {
+        self.sites.on_closed(lane.0);
+        self.closing = self.closing.saturating_sub(1);
+        if let Some((_, group)) = self.starved.pop() {
+            if let Some(group) = self.sites.group_mut(group) {
+                group.starved = false;
+            }
+            self.list(group);
+        }
+        self.list_lane(lane.0);
     }
 
     /// The counts of the moment.
     pub fn counts(&self) -> Counts {
         Counts {
-            entries: self.entries.len() - self.free.len(),
-            in_flight: self.in_flight,
-            deferred: self.deferred,
+            entries: self.entries.len(),
+            in_flight: self.in_flight as usize,
+            deferred: self.wheel.len(),
             destinations: self.destinations.len(),
             sites: self.sites.len(),
+            connections: self.sites.connections() as usize,
         }
     }
 
-    /// Entries of a site that could go but for its window, and those in flight.
-    pub fn site_load(&self, id: SiteId) -> (usize, u32) {
-        self.sites.get(id.0 as usize).map_or((0, 0), |site| (site.flows.len(), site.in_flight))
+    /// The name of a lane's site; none if there is no such lane.
+    pub fn site(&self, lane: LaneId) -> Option<&str> {
+        let lane = self.sites.lane(lane.0)?;
+        self.sites.name(lane.site).map(|name| &**name)
     }
+}
 
-    fn destination(&mut self, domain: &Domain) -> DestinationId {
-        if let Some(id) = self.by_domain.get(domain) {
-            return *id;
-        }
-        let id = DestinationId(self.destinations.len() as u32);
-        let route = Route::Unknown;
-        self.destinations.push(Destination { domain: domain.clone(), route, waiting: Vec::new() });
-        self.by_domain.insert(domain.clone(), id);
-        id
+/// What an outcome says of the host. RFC 6647: greylisting is how a healthy host answers.
+const fn health_of(outcome: &Outcome) -> Health {
+    match outcome {
+        Outcome::Delivered(_) | Outcome::Bounced { .. } => Health::Works,
+        Outcome::Deferred { scope: Scope::Host | Scope::Destination, .. } => Health::Fails,
+        Outcome::Deferred { .. } => Health::Answers,
+        Outcome::InDoubt(_) => Health::Fails,
     }
+}
 
-    fn flow(&mut self, stream: &Stream) -> FlowId {
-        let next = self.flows.len() as FlowId;
-        let key = (stream.tenant.clone(), stream.campaign.clone());
-        *self.flows.entry(key).or_insert(next)
-    }
-
-    fn site(&mut self, name: &str) -> SiteId {
-        if let Some(id) = self.by_site.get(name) {
-            return *id;
-        }
-        let id = SiteId(self.sites.len() as u32);
-        let window = Window::new(self.policy.connections_initial, self.policy.connections_max);
-        self.sites.push(Site { window, in_flight: 0, flows: Flows::default(), listed: false });
-        self.by_site.insert(name.into(), id);
-        id
-    }
-
-    /// Puts an entry whose time has come where its destination says.
-    fn make_ready(&mut self, now: Timestamp, key: u32) {
-        let Some(Some(entry)) = self.entries.get(key as usize).copied() else { return };
-        let Some(destination) = self.destinations.get_mut(entry.destination.0 as usize) else {
-            return;
-        };
-        match &destination.route {
-            Route::Site { site, until } if now < *until => {
-                let id = *site;
-                if let Some(site) = self.sites.get_mut(id.0 as usize) {
-                    site.flows.push(entry.class, entry.flow, key);
-                }
-                self.list(id, now);
-            }
-            Route::Failed { outcome, until } if now < *until => {
-                self.unroutable.push_back((key, outcome.clone()));
-            }
-            Route::Asked => destination.waiting.push(key),
-            _ => {
-                destination.waiting.push(key);
-                destination.route = Route::Asked;
-                self.to_resolve.push_back(entry.destination);
-            }
-        }
-    }
-
-    /// Lists a site among those that have a turn, if it has one.
-    fn list(&mut self, id: SiteId, now: Timestamp) {
-        let Some(site) = self.sites.get_mut(id.0 as usize) else { return };
-        let room = site.in_flight < site.window.size() && now >= site.window.resting_until();
-        if !site.listed && room && site.flows.len() > 0 {
-            site.listed = true;
-            self.ready.push_back(id);
-        }
-    }
-
-    /// Hands an entry to the driver.
-    fn take(
-        &mut self,
-        now: Timestamp,
-        key: u32,
-        site: Option<SiteId>,
-        outcome: Option<Outcome>,
-    ) -> Option<Action> {
-        let entry = self.entries.get_mut(key as usize)?.as_mut()?;
-        let expired = now >= entry.expires_at;
-        let site_used = site.filter(|_| !expired);
-        entry.place = Place::InFlight(site_used);
-        let (id, number, destination) = (entry.id, entry.attempts + 1, entry.destination);
-        let domain = self.destinations.get(destination.0 as usize)?.domain.clone();
-        self.in_flight += 1;
-        if let Some(site) = site_used.and_then(|id| self.sites.get_mut(id.0 as usize)) {
-            site.in_flight += 1;
-        }
-        let ticket = Ticket(key);
-        if expired {
-            return Some(Action::Expired(ticket, id, domain));
-        }
-        let site = site.unwrap_or(SiteId::NONE);
-        let attempt = Attempt { ticket, id, domain, site, number };
-        Some(match outcome {
-            Some(outcome) => Action::Unroutable(attempt, outcome),
-            None => Action::Attempt(attempt),
-        })
-    }
-
-    /// Takes an entry back from the driver and lets its site learn from it.
-    fn land(&mut self, now: Timestamp, ticket: Ticket, outcomes: &[Outcome]) -> Option<Entry> {
-        let entry = (*self.entries.get(ticket.0 as usize)?)?;
-        let Place::InFlight(id) = entry.place else { return None };
-        self.in_flight -= 1;
-        let Some(id) = id else { return Some(entry) };
-        let site = self.sites.get_mut(id.0 as usize)?;
-        site.in_flight -= 1;
-        let host_failed = |outcome: &Outcome| {
-            !matches!(outcome, Outcome::Bounced { .. })
-                && matches!(outcome.scope(), Some(Scope::Host | Scope::Destination))
-        };
-        if outcomes.iter().any(host_failed) {
-            if site.window.on_failure(now) {
-                self.timers.push(Reverse((site.window.resting_until(), Timer::Site(id))));
-            }
-        } else if !outcomes.is_empty() {
-            site.window.on_success();
-        }
-        self.list(id, now);
-        Some(entry)
-    }
-
-    fn remove(&mut self, ticket: Ticket) {
-        if let Some(slot) = self.entries.get_mut(ticket.0 as usize).filter(|slot| slot.is_some()) {
-            *slot = None;
-            self.free.push(ticket.0);
-        }
-    }
-
-    fn run_timers(&mut self, now: Timestamp) {
-        while let Some(Reverse((at, timer))) = self.timers.peek().copied() {
-            if at > now {
-                return;
-            }
-            self.timers.pop();
-            match timer {
-                Timer::Entry(key) => {
-                    self.deferred -= 1;
-                    self.make_ready(now, key);
-                }
-                Timer::Site(id) => self.list(id, now),
-            }
-        }
-    }
-
-    /// xorshift64*: good enough to spread retries.
-    fn random(&mut self) -> f64 {
-        self.chance ^= self.chance >> 12;
-        self.chance ^= self.chance << 25;
-        self.chance ^= self.chance >> 27;
-        (self.chance.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+const fn worse(one: Health, other: Health) -> Health {
+    match (one, other) {
+        (Health::Fails, _) | (_, Health::Fails) => Health::Fails,
+        (Health::Works, _) | (_, Health::Works) => Health::Works,
+        (Health::Answers, _) | (_, Health::Answers) => Health::Answers,
+        _ => Health::Unknown,
     }
 }
 

@@ -1,11 +1,25 @@
-//! The scheduler against a seeded world: peers that accept, greylist, refuse, vanish and come back.
-
-use std::collections::BTreeMap;
+//! The scheduler's promises, one by one. `tests/simulation` holds them all at once.
 
 use super::*;
+use crate::mail::envelope::Class;
+use crate::mail::envelope::Stream;
+use crate::mail::id::QueueId;
 use crate::mail::outcome::Blame;
 use crate::mail::outcome::Diagnosis;
 use crate::mail::outcome::EnhancedStatus;
+use crate::queue::action::Attempt;
+use crate::queue::action::Connection;
+use crate::queue::policy::Limits;
+use crate::queue::policy::Pool;
+use crate::queue::policy::SourceIndex;
+use crate::queue::policy::SourceShare;
+use crate::queue::rate::Rate;
+use crate::queue::suspension::Selector;
+use crate::queue::suspension::Suspension;
+
+const START: Timestamp = Timestamp::from_secs(1_000);
+const VALID: Duration = Duration::from_secs(600);
+const EXPIRY: Timestamp = Timestamp::from_secs(400_000);
 
 fn diagnosis(class: u8) -> Diagnosis {
     Diagnosis::ours(EnhancedStatus::new(class, 0, 0), Blame::Peer, "as told")
@@ -19,178 +33,608 @@ fn delivered() -> Outcome {
     Outcome::Delivered(diagnosis(2))
 }
 
-fn entry<'a>(id: u64, domain: &'a Domain, stream: &'a Stream, due: Timestamp) -> NewEntry<'a> {
-    let expires_at = Timestamp::from_secs(400_000);
-    NewEntry { id: QueueId::from_u64(id), domain, stream, expires_at, attempts: 0, due }
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
 }
 
-const START: Timestamp = Timestamp::from_secs(1_000);
-const VALID: Duration = Duration::from_secs(600);
+/// A scheduler whose look-ups answer at once: the site is the domain's first label.
+struct World {
+    scheduler: Scheduler,
+    now: Timestamp,
+    next_id: u64,
+    expired: u32,
+    unroutable: Vec<Attempt>,
+    forgotten: u32,
+    closed: u32,
+}
+
+impl World {
+    fn new(policy: Policy) -> Self {
+        Self {
+            scheduler: Scheduler::new(policy, 1),
+            now: START,
+            next_id: 0,
+            expired: 0,
+            unroutable: Vec::new(),
+            forgotten: 0,
+            closed: 0,
+        }
+    }
+
+    fn put(&mut self, domain: &str, stream: &Stream, count: u64) {
+        self.put_until(domain, stream, count, EXPIRY);
+    }
+
+    fn put_until(&mut self, domain: &str, stream: &Stream, count: u64, expires_at: Timestamp) {
+        let domain = &Domain::parse(domain).unwrap();
+        for _ in 0..count {
+            self.next_id += 1;
+            let id = QueueId::from_u64(self.next_id);
+            let (attempts, due, recipients) = (0, self.now, 1);
+            let new = NewEntry { id, domain, stream, expires_at, attempts, due, recipients };
+            self.scheduler.insert(self.now, &new);
+        }
+    }
+
+    /// All attempts that may begin now.
+    fn poll(&mut self) -> Vec<Attempt> {
+        let mut attempts = Vec::new();
+        while let Some(action) = self.scheduler.poll(self.now) {
+            match action {
+                Action::Resolve(id, domain) => {
+                    let site = domain.as_str().split('.').next();
+                    self.scheduler.on_resolved(self.now, id, Ok(site.unwrap()), VALID);
+                }
+                Action::Attempt(attempt) => attempts.push(attempt),
+                Action::Unroutable(attempt, _) => self.unroutable.push(attempt),
+                Action::Expired(ticket, ..) => {
+                    self.expired += 1;
+                    self.scheduler.forget(self.now, ticket);
+                }
+                Action::Close(lane) => {
+                    self.closed += 1;
+                    self.scheduler.on_closed(lane);
+                }
+                Action::Forgotten(_) => self.forgotten += 1,
+            }
+        }
+        attempts
+    }
+
+    /// It ends so, and its connection is free again.
+    fn end(&mut self, attempt: &Attempt, outcome: &Outcome) -> Settlement {
+        let verdict = self.scheduler.report(self.now, attempt.ticket, [outcome]).unwrap();
+        self.scheduler.on_free(attempt.lane);
+        verdict.of(outcome)
+    }
+
+    fn done(&mut self, attempt: &Attempt) {
+        assert_eq!(self.end(attempt, &delivered()), Settlement::Done);
+    }
+
+    /// It ends so, and so does its connection.
+    fn cut(&mut self, attempt: &Attempt, outcome: &Outcome) -> Settlement {
+        let verdict = self.scheduler.report(self.now, attempt.ticket, [outcome]).unwrap();
+        self.scheduler.on_closed(attempt.lane);
+        verdict.of(outcome)
+    }
+
+    /// Delivers all that can go until then, waking exactly when told to; gives when each began.
+    fn deliver_until(&mut self, end: Timestamp) -> Vec<Timestamp> {
+        let mut begun = Vec::new();
+        loop {
+            let attempts = self.poll();
+            for attempt in &attempts {
+                begun.push(self.now);
+                self.end(attempt, &delivered());
+            }
+            if !attempts.is_empty() {
+                continue;
+            }
+            match self.scheduler.poll_timeout() {
+                Some(wake) if wake <= end => self.now = self.now.max(wake),
+                _ => return begun,
+            }
+        }
+    }
+
+    fn suspend(&mut self, selector: Selector, until: Option<Timestamp>) {
+        let new = Suspension { selector, reason: "test".into(), until };
+        self.scheduler.suspend(self.now, new).unwrap();
+    }
+}
+
+fn tenant(name: &str) -> Stream {
+    Stream { tenant: name.into(), class: Class::Bulk, ..Stream::default() }
+}
+
+fn limits(limits: Limits) -> Policy {
+    Policy { limits, ..Policy::default() }
+}
+
+/// Two sources of this weight each, and a pool for the tenant `vip` with the second alone.
+fn two_sources(weights: [u32; 2]) -> Policy {
+    let share = |(n, weight): (usize, u32)| SourceShare { name: format!("out{n}").into(), weight };
+    let pool = |name: &str, sources: &[u16], tenants: &[&str]| Pool {
+        name: name.into(),
+        sources: sources.iter().map(|n| SourceIndex(*n)).collect(),
+        tenants: tenants.iter().map(|name| (*name).into()).collect(),
+    };
+    Policy {
+        sources: weights.into_iter().enumerate().map(share).collect(),
+        pools: vec![pool("default", &[0, 1], &[]), pool("vip", &[1], &["vip"])],
+        ..Policy::default()
+    }
+}
 
 #[test]
 fn a_domain_is_resolved_once_and_its_entries_follow_up_to_the_window() {
-    let mut scheduler = Scheduler::new(Policy::default(), 1);
-    let (domain, stream) = (Domain::parse("a.example").unwrap(), Stream::default());
-    (0..50).for_each(|n| scheduler.insert(START, &entry(n, &domain, &stream, START)));
-    let Some(Action::Resolve(id, _)) = scheduler.poll(START) else { panic!() };
-    assert_eq!(scheduler.poll(START), None);
-    scheduler.on_resolved(START, id, Ok("mx.a.example"), VALID);
-    let mut tickets = Vec::new();
-    while let Some(action) = scheduler.poll(START) {
-        let Action::Attempt(attempt) = action else { panic!("{action:?}") };
-        tickets.push(attempt.ticket);
-    }
-    assert_eq!(tickets.len(), 5, "the initial window");
-    assert_eq!(scheduler.report(START, tickets[0], &[delivered()]), [Settlement::Done]);
-    assert!(scheduler.poll(START).is_some());
-    assert_eq!(scheduler.counts().entries, 49);
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 50);
+    let attempts = world.poll();
+    assert_eq!(attempts.len(), 5, "the initial window");
+    assert!(attempts.iter().all(|attempt| attempt.connection == Connection::New));
+    assert_eq!(world.end(&attempts[0], &delivered()), Settlement::Done);
+    let next = world.poll();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].connection, Connection::Free, "a free one is used first");
+    assert_eq!(world.scheduler.counts().entries, 49);
 }
 
 #[test]
 fn a_dead_site_rests_and_another_is_unharmed() {
-    let mut scheduler = Scheduler::new(Policy::default(), 1);
-    let stream = Stream::default();
-    let domains = ["dead.example", "good.example"].map(|text| Domain::parse(text).unwrap());
-    for n in 0..40 {
-        scheduler.insert(START, &entry(n, &domains[(n % 2) as usize], &stream, START));
-    }
-    let mut good = 0;
-    let mut dead = 0;
-    while let Some(action) = scheduler.poll(START) {
-        match action {
-            Action::Resolve(id, domain) => {
-                scheduler.on_resolved(START, id, Ok(domain.as_str()), VALID);
-            }
-            Action::Attempt(attempt) if attempt.domain == domains[0] => {
+    let mut world = World::new(Policy::default());
+    world.put("dead.example", &Stream::default(), 20);
+    world.put("good.example", &Stream::default(), 20);
+    let (mut good, mut dead) = (0, 0);
+    loop {
+        let attempts = world.poll();
+        if attempts.is_empty() {
+            break;
+        }
+        for attempt in attempts {
+            if attempt.domain.as_str() == "dead.example" {
                 dead += 1;
-                scheduler.report(START, attempt.ticket, &[deferred(Scope::Host)]);
-            }
-            Action::Attempt(attempt) => {
+                world.cut(&attempt, &deferred(Scope::Host));
+            } else {
                 good += 1;
-                scheduler.report(START, attempt.ticket, &[delivered()]);
+                world.end(&attempt, &delivered());
             }
-            other => panic!("{other:?}"),
         }
     }
-    assert_eq!(good, 20);
-    assert!(dead <= 5, "{dead} attempts at a dead site");
-    let wake = scheduler.poll_timeout().unwrap();
-    assert_eq!(wake.since(START), Duration::from_secs(10), "the rest ends first");
+    assert_eq!((good, dead), (20, 5), "a dead site is tried as often as its window allows");
+    let wake = world.scheduler.poll_timeout().unwrap();
+    assert_eq!(wake.since(START), seconds(10), "the rest ends first");
+    world.now = wake;
+    assert_eq!(world.poll().len(), 1, "one probe");
 }
 
 #[test]
 fn an_unreachable_domain_is_told_and_settled_by_the_same_report() {
     let mut scheduler = Scheduler::new(Policy::default(), 1);
-    let (domain, stream) = (Domain::parse("no.example").unwrap(), Stream::default());
-    scheduler.insert(START, &entry(1, &domain, &stream, START));
+    let domain = &Domain::parse("no.example").unwrap();
+    let (id, stream) = (QueueId::from_u64(1), &Stream::default());
+    let new =
+        NewEntry { id, domain, stream, expires_at: EXPIRY, attempts: 0, due: START, recipients: 1 };
+    scheduler.insert(START, &new);
     let Some(Action::Resolve(id, _)) = scheduler.poll(START) else { panic!() };
+    assert_eq!(scheduler.poll(START), None);
     let outcome = Outcome::Bounced { scope: Scope::Destination, diagnosis: diagnosis(5) };
     scheduler.on_resolved(START, id, Err(outcome.clone()), VALID);
     let Some(Action::Unroutable(attempt, told)) = scheduler.poll(START) else { panic!() };
     assert_eq!(told, outcome);
-    assert_eq!(scheduler.report(START, attempt.ticket, &[told]), [Settlement::Bounce]);
+    let verdict = scheduler.report(START, attempt.ticket, [&told]).unwrap();
+    assert_eq!(verdict.of(&told), Settlement::Bounce);
     assert_eq!(scheduler.counts().entries, 0);
 }
 
 #[test]
-fn an_entry_too_old_is_expired_instead_of_tried() {
+fn a_failed_look_up_is_tried_again_later_each_time_and_the_mail_keeps_its_retry_plan() {
     let mut scheduler = Scheduler::new(Policy::default(), 1);
-    let (domain, stream) = (Domain::parse("a.example").unwrap(), Stream::default());
-    scheduler.insert(START, &entry(1, &domain, &stream, Timestamp::from_secs(399_999)));
-    let late = Timestamp::from_secs(400_000);
-    let Some(Action::Resolve(id, _)) = scheduler.poll(late) else { panic!() };
-    scheduler.on_resolved(late, id, Ok("mx"), VALID);
-    let Some(Action::Expired(ticket, ..)) = scheduler.poll(late) else { panic!() };
-    scheduler.forget(late, ticket);
-    assert_eq!(scheduler.counts(), Counts { destinations: 1, sites: 1, ..Counts::default() });
-}
-
-/// One seeded run: every entry ends, none is tried before its time or twice at once.
-#[expect(clippy::too_many_lines, reason = "a simulation is one loop, and reads best as one")]
-fn simulate(seed: u64) {
-    let mut world = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut roll = move |sides: u64| {
-        world ^= world << 13;
-        world ^= world >> 7;
-        world ^= world << 17;
-        world % sides
-    };
-    let mut scheduler = Scheduler::new(Policy::default(), seed);
+    let domain = &Domain::parse("broken.example").unwrap();
+    let stream = &Stream::default();
+    let mut asked = Vec::new();
     let mut now = START;
-    let total = 200;
-    let mut left: BTreeMap<u64, (Timestamp, bool)> = BTreeMap::new();
-    for id in 0..total {
-        let domain = Domain::parse(&format!("d{}.example", roll(12))).unwrap();
-        let campaign = format!("c{}", roll(3)).into();
-        let stream = Stream { campaign, ..Stream::default() };
-        let due = now + Duration::from_secs(roll(100));
-        scheduler.insert(now, &entry(id, &domain, &stream, due));
-        left.insert(id, (due, false));
-    }
-    let mut flying: Vec<Attempt> = Vec::new();
-    for step in 0..200_000 {
+    let mut attempts = 0;
+    for n in 0..400 {
+        // A message comes each minute; each is put off by its own plan.
+        let id = QueueId::from_u64(n);
+        let new = NewEntry {
+            id,
+            domain,
+            stream,
+            expires_at: EXPIRY,
+            attempts: 0,
+            due: now,
+            recipients: 1,
+        };
+        scheduler.insert(now, &new);
         while let Some(action) = scheduler.poll(now) {
             match action {
-                Action::Resolve(id, domain) => {
-                    let site = &domain.as_str()[..2];
-                    let failed = roll(10) == 0;
-                    let found = if failed { Err(deferred(Scope::Destination)) } else { Ok(site) };
-                    scheduler.on_resolved(now, id, found, VALID);
+                Action::Resolve(id, _) => {
+                    asked.push(now);
+                    scheduler.on_resolved(now, id, Err(deferred(Scope::Destination)), seconds(60));
                 }
-                Action::Attempt(attempt) | Action::Unroutable(attempt, _) => {
-                    let state = left.get_mut(&attempt.id.as_u64()).expect("settled before");
-                    assert!(state.0 <= now, "seed {seed}: tried before its time");
-                    assert!(!state.1, "seed {seed}: in two places");
-                    state.1 = true;
-                    flying.push(attempt);
+                Action::Unroutable(attempt, outcome) => {
+                    attempts += 1;
+                    assert_eq!(attempt.lane, LaneId::NONE);
+                    let verdict = scheduler.report(now, attempt.ticket, [&outcome]).unwrap();
+                    let Settlement::Retry(due) = verdict.of(&outcome) else { panic!() };
+                    assert!(due.since(now) >= seconds(240));
                 }
-                Action::Expired(ticket, id, _) => {
-                    scheduler.forget(now, ticket);
-                    left.remove(&id.as_u64());
-                }
+                other => panic!("{other:?}"),
             }
         }
-        let counts = scheduler.counts();
-        assert_eq!(counts.entries, left.len(), "seed {seed} step {step}");
-        assert_eq!(counts.in_flight, flying.len(), "seed {seed} step {step}");
-        if left.is_empty() {
-            return;
-        }
-        if flying.is_empty() || roll(4) == 0 {
-            let wake = scheduler.poll_timeout();
-            now = wake.filter(|wake| *wake > now).unwrap_or(now + Duration::from_secs(1));
-        }
-        if flying.is_empty() {
-            continue;
-        }
-        let attempt = flying.swap_remove(roll(flying.len() as u64) as usize);
-        let id = attempt.id.as_u64();
-        let outcome = match roll(10) {
-            0..5 => delivered(),
-            5 => Outcome::Bounced { scope: Scope::Recipient, diagnosis: diagnosis(5) },
-            6 => Outcome::InDoubt(diagnosis(4)),
-            7 => deferred(Scope::Host),
-            8 => deferred(Scope::Recipient),
-            _ => {
-                left.get_mut(&id).unwrap().1 = false;
-                scheduler.give_back(now, attempt.ticket);
-                continue;
-            }
-        };
-        match scheduler.report(now, attempt.ticket, &[outcome])[0] {
-            Settlement::Retry(due) => {
-                assert!(due > now);
-                left.insert(id, (due, false));
-            }
-            _ => {
-                left.remove(&id);
-            }
-        }
+        now = now + seconds(60);
     }
-    panic!("seed {seed}: {} entries never ended", left.len());
+    let pauses: Vec<_> = asked.windows(2).map(|w| w[1].since(w[0]).as_secs()).collect();
+    assert!(pauses.starts_with(&[60, 120, 240, 480, 960, 1_920, 3_600, 3_600]), "{pauses:?}");
+    assert!(attempts > 1_000, "{attempts}");
 }
 
 #[test]
-fn every_entry_is_in_one_place_and_ends_whatever_the_world_does() {
-    (1..300).for_each(simulate);
+fn an_entry_too_old_is_expired_instead_of_tried() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 1);
+    world.now = EXPIRY;
+    assert!(world.poll().is_empty());
+    assert_eq!((world.expired, world.scheduler.counts().entries), (1, 0));
+}
+
+#[test]
+fn what_cannot_move_expires_all_the_same() {
+    let soon = START + seconds(3_000);
+    let held = [
+        Selector::All,
+        Selector::Destination(Domain::parse("a.example").unwrap()),
+        Selector::Site("a".into()),
+        Selector::Source("default".into()),
+        Selector::Tenant("t".into()),
+        Selector::Campaign { tenant: "t".into(), campaign: "".into() },
+    ];
+    for selector in held {
+        let mut world = World::new(Policy::default());
+        world.suspend(selector.clone(), None);
+        world.put_until("a.example", &tenant("t"), 10, soon);
+        world.put_until("a.example", &tenant("t"), 10, soon + seconds(500));
+        assert!(world.deliver_until(soon - Duration::from_micros(1)).is_empty(), "{selector:?}");
+        assert_eq!(world.expired, 0);
+        assert!(world.deliver_until(soon + seconds(1)).is_empty());
+        assert_eq!(world.expired, 10, "{selector:?}");
+        assert!(world.deliver_until(soon + seconds(502)).is_empty());
+        assert_eq!((world.expired, world.scheduler.counts().entries), (20, 0), "{selector:?}");
+    }
+    // As does what waits behind a host that never answers.
+    let mut world = World::new(Policy::default());
+    world.put_until("a.example", &tenant("t"), 100, soon);
+    while world.now < soon + seconds(10) {
+        for attempt in world.poll() {
+            world.cut(&attempt, &deferred(Scope::Host));
+        }
+        world.now = world.scheduler.poll_timeout().unwrap_or(EXPIRY);
+    }
+    assert_eq!(world.scheduler.counts().entries, 0);
+}
+
+#[test]
+fn a_suspension_holds_what_it_names_and_nothing_else_and_ends() {
+    let domain = |name: &str| Selector::Destination(Domain::parse(name).unwrap());
+    let cases = [
+        (Selector::All, 0),
+        (domain("a.example"), 10),
+        (domain("a.other"), 20),
+        (Selector::Site("a".into()), 5),
+        (Selector::Tenant("t".into()), 5),
+        (Selector::Campaign { tenant: "t".into(), campaign: "".into() }, 5),
+        (Selector::Campaign { tenant: "t".into(), campaign: "x".into() }, 20),
+    ];
+    let fill = |world: &mut World| {
+        world.put("a.example", &tenant("t"), 10);
+        world.put("a.other", &tenant("u"), 5);
+        world.put("b.example", &tenant("t"), 5);
+    };
+    for (selector, _) in cases {
+        let all = 20;
+        let held = match &selector {
+            Selector::All => 20,
+            Selector::Destination(domain) if domain.as_str() == "a.example" => 10,
+            Selector::Destination(_) => 5,
+            Selector::Site(_) => 15,
+            Selector::Tenant(_) => 15,
+            Selector::Campaign { campaign, .. } if campaign.is_empty() => 15,
+            _ => 0,
+        };
+        // Whether the mail is there first or the suspension.
+        for early in [true, false] {
+            let mut world = World::new(Policy::default());
+            if early {
+                world.suspend(selector.clone(), None);
+                fill(&mut world);
+            } else {
+                fill(&mut world);
+                world.suspend(selector.clone(), None);
+            }
+            assert_eq!(world.deliver_until(START).len(), all - held, "{selector:?}");
+            assert_eq!(world.scheduler.suspensions().count(), 1);
+            assert!(world.scheduler.resume(world.now, &selector));
+            assert!(!world.scheduler.resume(world.now, &selector));
+            assert_eq!(world.deliver_until(START).len(), held, "{selector:?}");
+        }
+        let mut world = World::new(Policy::default());
+        fill(&mut world);
+        world.suspend(selector.clone(), Some(START + seconds(50)));
+        let begun = world.deliver_until(START + seconds(100));
+        assert_eq!(begun.iter().filter(|at| at.since(START) == seconds(50)).count(), held);
+        assert_eq!(world.scheduler.suspensions().count(), 0);
+    }
+}
+
+#[test]
+fn a_suspended_source_leaves_the_mail_to_the_others_of_its_pool() {
+    let mut world = World::new(two_sources([1, 1]));
+    world.suspend(Selector::Source("out1".into()), None);
+    world.put("a.example", &tenant("any"), 10);
+    world.put("a.example", &tenant("vip"), 10);
+    let attempts = world.poll();
+    assert!(attempts.iter().all(|attempt| attempt.source == SourceIndex(0)));
+    attempts.iter().for_each(|attempt| world.done(attempt));
+    assert_eq!(world.deliver_until(START).len() + attempts.len(), 10);
+    assert!(world.scheduler.resume(START, &Selector::Source("out1".into())));
+    assert_eq!(world.deliver_until(START).len(), 10);
+}
+
+#[test]
+fn a_lane_that_rests_leaves_the_other_sources_alone() {
+    let mut world = World::new(two_sources([1, 1]));
+    world.put("a.example", &tenant("any"), 200);
+    let mut delivered_by = [0, 0];
+    let mut refused = 0;
+    loop {
+        let attempts = world.poll();
+        if attempts.is_empty() {
+            break;
+        }
+        for attempt in attempts {
+            if attempt.source == SourceIndex(1) {
+                refused += 1;
+                world.cut(&attempt, &deferred(Scope::Host));
+            } else {
+                delivered_by[0] += 1;
+                world.end(&attempt, &delivered());
+            }
+        }
+    }
+    assert_eq!(refused, 5, "the second source is sent away, and rests");
+    assert_eq!(delivered_by[0], 195);
+}
+
+#[test]
+fn sources_share_by_weight() {
+    let mut world = World::new(two_sources([3, 1]));
+    let mut by_source = [0, 0];
+    world.put("a.example", &tenant("any"), 4_000);
+    while world.scheduler.counts().entries > 0 {
+        for attempt in world.poll() {
+            by_source[usize::from(attempt.source.0)] += 1;
+            world.done(&attempt);
+        }
+    }
+    assert!((2_800..=3_200).contains(&by_source[0]), "{by_source:?}");
+}
+
+#[test]
+fn a_message_rate_is_kept_to_the_microsecond() {
+    let message_rate = Rate::new(10, seconds(1));
+    let mut world = World::new(limits(Limits { message_rate, ..Limits::default() }));
+    world.put("a.example", &Stream::default(), 100);
+    world.put("b.example", &Stream::default(), 100);
+    let begun = world.deliver_until(START + seconds(100));
+    assert_eq!(begun.len(), 200);
+    let times: Vec<_> = begun.iter().map(|at| at.since(START).as_micros()).collect();
+    assert_eq!(times[..6], [0, 0, 100_000, 100_000, 200_000, 200_000]);
+    assert_eq!(times[199], 9_900_000);
+}
+
+#[test]
+fn a_connection_rate_bounds_openings_and_not_messages() {
+    let connection_rate = Rate::new(1, seconds(1));
+    let mut world = World::new(limits(Limits { connection_rate, ..Limits::default() }));
+    world.put("a.example", &Stream::default(), 50);
+    let first = world.poll();
+    assert_eq!(first.len(), 1);
+    assert_eq!(world.scheduler.poll_timeout(), Some(START + seconds(1)));
+    world.end(&first[0], &delivered());
+    assert_eq!(world.deliver_until(START).len(), 49, "all by the one that is open");
+    world.put("a.example", &Stream::default(), 3);
+    for attempt in world.poll() {
+        world.cut(&attempt, &deferred(Scope::Message));
+    }
+    assert!(world.poll().is_empty(), "the one that was free is gone");
+    world.now = START + seconds(1);
+    assert_eq!(world.poll().len(), 1);
+}
+
+#[test]
+fn a_site_has_its_own_limits_by_its_name_or_by_a_domain_of_its() {
+    let one = Limits { connections_max: 1, ..Limits::default() };
+    let mut policy = Policy::default();
+    policy.sites.insert("a".into(), one);
+    policy.sites.insert("b.example".into(), one);
+    let mut world = World::new(policy);
+    for domain in ["a.example", "b.example", "b.other", "c.example"] {
+        world.put(domain, &Stream::default(), 10);
+    }
+    let count = |attempts: &[Attempt], site: &str| {
+        attempts.iter().filter(|attempt| attempt.domain.as_str().starts_with(site)).count()
+    };
+    let attempts = world.poll();
+    assert_eq!(["a", "b", "c"].map(|site| count(&attempts, site)), [1, 1, 5]);
+    // Limits can change while it runs.
+    world.scheduler.set_policy(limits(Limits { connections_max: 7, ..Limits::default() }));
+    attempts.iter().for_each(|attempt| world.done(attempt));
+    for _ in 0..2 {
+        let attempts = world.poll();
+        attempts.iter().for_each(|attempt| world.done(attempt));
+    }
+    assert!(count(&world.poll(), "a") >= 2);
+}
+
+#[test]
+fn connections_in_all_are_bounded_and_a_free_one_gives_way() {
+    let mut world = World::new(Policy { connections_max: 4, ..Policy::default() });
+    (0..4).for_each(|n| world.put(&format!("s{n}.example"), &Stream::default(), 1));
+    let first = world.poll();
+    assert_eq!(first.len(), 4);
+    world.put("late.example", &Stream::default(), 1);
+    assert!(world.poll().is_empty());
+    world.end(&first[0], &delivered());
+    let late = world.poll();
+    assert_eq!((late.len(), world.closed), (1, 1), "the free one was closed for it");
+    assert_eq!(late[0].domain.as_str(), "late.example");
+    assert_eq!(world.scheduler.counts().connections, 4);
+}
+
+#[test]
+fn transactional_mail_does_not_wait_behind_bulk_anywhere() {
+    let mut world = World::new(Policy { connections_max: 10, ..Policy::default() });
+    let urgent = Stream::default();
+    (0..50).for_each(|n| world.put(&format!("s{n}.example"), &tenant("bulk"), 1_000));
+    let under_way = world.poll();
+    assert_eq!(under_way.len(), 10);
+    world.put("s7.example", &urgent, 1);
+    world.put("new.example", &urgent, 1);
+    let urgent_ids = [world.next_id - 1, world.next_id].map(QueueId::from_u64);
+    // Two connections close; the next two that open are for the urgent ones.
+    for attempt in &under_way[..2] {
+        world.cut(attempt, &delivered());
+    }
+    let mut next = world.poll();
+    next.extend({
+        world.cut(&under_way[2], &delivered());
+        world.poll()
+    });
+    let ids: Vec<_> = next.iter().map(|attempt| attempt.id).collect();
+    assert!(urgent_ids.iter().all(|id| ids.contains(id)), "{ids:?}");
+}
+
+#[test]
+fn greylisting_leaves_the_window_as_it_is() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 40);
+    for _ in 0..8 {
+        let attempts = world.poll();
+        assert_eq!(attempts.len(), 5);
+        for attempt in attempts {
+            world.end(&attempt, &deferred(Scope::Recipient));
+        }
+    }
+    assert!(world.poll().is_empty(), "all wait for their time");
+    assert_eq!(world.scheduler.counts().deferred, 40);
+}
+
+#[test]
+fn an_entry_stays_for_the_recipients_that_are_left() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 1);
+    let attempt = world.poll().remove(0);
+    let refused = Outcome::Bounced { scope: Scope::Recipient, diagnosis: diagnosis(5) };
+    let outcomes = [delivered(), deferred(Scope::Recipient), refused];
+    let verdict = world.scheduler.report(START, attempt.ticket, &outcomes).unwrap();
+    let settlements = outcomes.each_ref().map(|outcome| verdict.of(outcome));
+    let [Settlement::Done, Settlement::Retry(due), Settlement::Bounce] = settlements else {
+        panic!("{settlements:?}")
+    };
+    assert_eq!(world.scheduler.counts().entries, 1);
+    world.scheduler.on_free(attempt.lane);
+    world.now = due + seconds(1);
+    let again = world.poll().remove(0);
+    assert_eq!((again.id, again.number), (attempt.id, 2));
+    assert_eq!(world.end(&again, &delivered()), Settlement::Done);
+    assert_eq!(world.scheduler.counts().entries, 0);
+}
+
+#[test]
+fn a_lost_reply_is_what_the_policy_says() {
+    let doubt = Outcome::InDoubt(diagnosis(4));
+    for (in_doubt, left) in [(InDoubt::Retry, 1), (InDoubt::Settle, 0)] {
+        let mut world = World::new(Policy { in_doubt, ..Policy::default() });
+        world.put("a.example", &Stream::default(), 1);
+        let attempt = world.poll().remove(0);
+        let settlement = world.cut(&attempt, &doubt);
+        assert_eq!(settlement == Settlement::Done, left == 0, "{settlement:?}");
+        assert_eq!(world.scheduler.counts().entries, left);
+    }
+}
+
+#[test]
+fn a_try_that_was_not_made_is_the_next_one() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 10);
+    let attempts = world.poll();
+    world.scheduler.give_back(START, attempts[3].ticket);
+    world.scheduler.on_closed(attempts[3].lane);
+    let again = world.poll();
+    assert_eq!(again[0].id, attempts[3].id);
+    assert_eq!(again[0].number, 1);
+}
+
+#[test]
+fn domains_sites_and_streams_without_mail_are_forgotten() {
+    let mut world = World::new(Policy::default());
+    for n in 0..20_000 {
+        let stream = Stream { campaign: format!("c{n}").into(), ..Stream::default() };
+        world.put(&format!("s{n}.example"), &stream, 1);
+        let attempt = world.poll().remove(0);
+        world.cut(&attempt, &delivered());
+    }
+    assert!(world.poll().is_empty());
+    let counts = world.scheduler.counts();
+    assert!(counts.destinations < 5_000 && counts.sites < 6_500, "{counts:?}");
+    assert_eq!(world.forgotten as usize, 20_000 - counts.destinations);
+}
+
+#[test]
+fn a_site_that_owes_a_rest_or_has_spent_its_rate_is_not_forgotten() {
+    let message_rate = Rate::new(1, seconds(100_000));
+    let mut world = World::new(limits(Limits { message_rate, ..Limits::default() }));
+    world.put("spent.example", &Stream::default(), 1);
+    let attempt = world.poll().remove(0);
+    world.cut(&attempt, &delivered());
+    for n in 0..20_000 {
+        world.put(&format!("s{n}.example"), &Stream::default(), 1);
+        let attempt = world.poll().remove(0);
+        world.cut(&attempt, &delivered());
+    }
+    world.put("spent.example", &Stream::default(), 1);
+    assert!(world.poll().is_empty(), "its next message may not go yet");
+}
+
+#[test]
+fn only_so_many_look_ups_and_settlements_are_under_way() {
+    let mut scheduler = Scheduler::new(Policy::default(), 1);
+    let stream = &Stream::default();
+    for n in 0..5_000 {
+        let domain = &Domain::parse(&format!("d{n}.example")).unwrap();
+        let id = QueueId::from_u64(n);
+        let (expires_at, due) = (EXPIRY, START);
+        let new = NewEntry { id, domain, stream, expires_at, attempts: 0, due, recipients: 1 };
+        scheduler.insert(START, &new);
+    }
+    let mut asked = Vec::new();
+    while let Some(Action::Resolve(id, _)) = scheduler.poll(START) {
+        asked.push(id);
+    }
+    assert_eq!(asked.len(), LOOKUPS_MAX as usize);
+    let mut leaving = 0;
+    while let Some(id) = asked.pop() {
+        scheduler.on_resolved(START, id, Err(deferred(Scope::Destination)), VALID);
+        while let Some(action) = scheduler.poll(START) {
+            match action {
+                Action::Resolve(id, _) => asked.push(id),
+                Action::Unroutable(..) => leaving += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(leaving, LEAVING_MAX);
 }

@@ -1,0 +1,324 @@
+//! What the scheduler's doors are made of: whose turn it is, and where an entry belongs.
+
+use std::cmp::Reverse;
+
+use crate::clock::Timestamp;
+use crate::mail::envelope::Class;
+use crate::mail::outcome::Outcome;
+use crate::queue::action::Action;
+use crate::queue::action::Attempt;
+use crate::queue::action::Connection;
+use crate::queue::action::DestinationId;
+use crate::queue::action::LaneId;
+use crate::queue::action::Ticket;
+use crate::queue::destinations::Route;
+use crate::queue::entries::Entry;
+use crate::queue::entries::List;
+use crate::queue::entries::NONE;
+use crate::queue::entries::Place;
+use crate::queue::lane::Health;
+use crate::queue::policy::SourceIndex;
+use crate::queue::scheduler::Alarm;
+use crate::queue::scheduler::LEAVING_MAX;
+use crate::queue::scheduler::LOOKUPS_MAX;
+use crate::queue::scheduler::Scheduler;
+use crate::queue::sites::Choice;
+
+impl Scheduler {
+    /// Puts an entry whose time has come where its stream and destination say.
+    pub(crate) fn make_ready(&mut self, now: Timestamp, key: u32, front: bool) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let (destination_id, stream_id) = (entry.destination, entry.flow);
+        let Some(stream) = self.streams.get_mut(stream_id) else { return };
+        if stream.suspended {
+            stream.held.push_back(&mut self.entries, key);
+            return self.watch_stream(now, stream_id);
+        }
+        let (class, pool, flow) = (stream.stream.class, stream.pool, stream.key(stream_id));
+        let Some(destination) = self.destinations.get_mut(destination_id) else { return };
+        if destination.suspended {
+            destination.waiting.push_back(&mut self.entries, key);
+            return self.watch_destination(now, destination_id);
+        }
+        if let Some(site) = destination.site(now) {
+            let group = self.sites.group_of(site, pool);
+            if let Some(group) = self.sites.group_mut(group) {
+                group.flows.push(&mut self.entries, flow, key, front);
+            }
+            return self.list(group);
+        }
+        destination.waiting.push_back(&mut self.entries, key);
+        if destination.failure(now).is_some() {
+            if !std::mem::replace(&mut destination.telling, true) {
+                self.telling.push_back(destination_id);
+            }
+            return;
+        }
+        match destination.route {
+            Route::Asked | Route::Wanted(Class::Transactional) => return,
+            Route::Wanted(Class::Bulk) if class == Class::Bulk => return,
+            Route::Site { site, .. } => self.sites.leave(now, site),
+            _ => {}
+        }
+        destination.route = Route::Wanted(class);
+        self.lookups.push(class, destination_id);
+    }
+
+    /// Puts a group in line for its turn, if it has something to send.
+    pub(crate) fn list(&mut self, number: u32) {
+        let Some(group) = self.sites.group_mut(number) else { return };
+        let Some(class) = group.flows.class() else { return };
+        if !std::mem::replace(group.listed.get_mut(class), true) {
+            self.ready.push(class, number);
+        }
+    }
+
+    /// Something changed in a lane: all that it serves may go on.
+    pub(crate) fn list_lane(&mut self, lane: u32) {
+        let mut group = self.sites.first_group(lane);
+        while let Some(next) = self.sites.group(group).map(|group| group.next) {
+            self.list(group);
+            group = next;
+        }
+    }
+
+    /// Whether the last step left something for another.
+    pub(crate) fn is_pending(&self) -> bool {
+        let leaving = !self.expired.is_empty() || !self.telling.is_empty();
+        !self.waking.is_empty()
+            || !self.forgotten.is_empty()
+            || leaving && self.leaving < LEAVING_MAX
+            || !self.lookups.is_empty() && self.asked < LOOKUPS_MAX
+    }
+
+    /// Moves what is due, and what has to be looked at again. True if there is more.
+    pub(crate) fn wake(&mut self, now: Timestamp, steps: &mut u32) -> bool {
+        while *steps > 0 {
+            let key = match self.waking.pop(&self.entries) {
+                Some(key) => key,
+                None => match self.wheel.pop(&mut self.entries, now) {
+                    Some(key) => key,
+                    None => return false,
+                },
+            };
+            *steps -= 1;
+            self.make_ready(now, key, false);
+        }
+        true
+    }
+
+    /// One thing for the driver to do.
+    pub(crate) fn act(&mut self, now: Timestamp, steps: &mut u32) -> Option<Action> {
+        if let Some(domain) = self.forgotten.pop_front() {
+            return Some(Action::Forgotten(domain));
+        }
+        if let Some(action) = self.look_up() {
+            return Some(action);
+        }
+        if self.leaving < LEAVING_MAX {
+            if let Some(key) = self.expired.pop(&self.entries) {
+                return self.leave(now, key, None);
+            }
+            if let Some(action) = self.tell(now) {
+                return Some(action);
+            }
+        }
+        while *steps > 0 {
+            let Some((class, group)) = self.ready.pop() else { break };
+            if let Some(group) = self.sites.group_mut(group) {
+                *group.listed.get_mut(class) = false;
+            }
+            if let Some(action) = self.turn(now, group, steps) {
+                return Some(action);
+            }
+        }
+        // No connection may be opened, and some wait for nothing.
+        if self.closing < self.starved.len() && self.sites.free() > 0 {
+            self.closing += 1;
+            return self.sites.spare().map(|lane| Action::Close(LaneId(lane)));
+        }
+        None
+    }
+
+    pub(crate) fn look_up(&mut self) -> Option<Action> {
+        while self.asked < LOOKUPS_MAX {
+            let (_, number) = self.lookups.pop()?;
+            let Some(destination) = self.destinations.get_mut(number) else { continue };
+            // It may stand in both lines.
+            if matches!(destination.route, Route::Wanted(_)) {
+                destination.route = Route::Asked;
+                self.asked += 1;
+                return Some(Action::Resolve(DestinationId(number), destination.domain.clone()));
+            }
+        }
+        None
+    }
+
+    /// Hands out an entry whose domain has no route.
+    pub(crate) fn tell(&mut self, now: Timestamp) -> Option<Action> {
+        while let Some(number) = self.telling.front().copied() {
+            if let Some(destination) = self.destinations.get_mut(number) {
+                let outcome = destination.failure(now).cloned();
+                if let Some(outcome) = outcome.filter(|_| !destination.suspended)
+                    && let Some(key) = destination.waiting.pop(&self.entries)
+                {
+                    return self.leave(now, key, Some(outcome));
+                }
+                destination.telling = false;
+                if !destination.suspended {
+                    let waiting = std::mem::take(&mut destination.waiting);
+                    self.wake_failed(waiting, number);
+                }
+            }
+            self.telling.pop_front();
+        }
+        None
+    }
+
+    /// What is left when a failure is no longer believed is looked at again.
+    pub(crate) fn wake_failed(&mut self, waiting: List, number: u32) {
+        let Some(destination) = self.destinations.get_mut(number) else { return };
+        if matches!(destination.route, Route::Asked | Route::Wanted(_)) {
+            destination.waiting = waiting;
+        } else {
+            self.waking.append(&mut self.entries, waiting);
+        }
+    }
+
+    /// Hands out an entry that is only to be settled.
+    pub(crate) fn leave(
+        &mut self,
+        now: Timestamp,
+        key: u32,
+        outcome: Option<Outcome>,
+    ) -> Option<Action> {
+        let late = self.entries.get(key)?.expires_at <= now;
+        let attempt = self.hand_out(key, NONE, SourceIndex(0), Connection::Free)?;
+        self.leaving += 1;
+        Some(match outcome {
+            Some(outcome) if !late => Action::Unroutable(attempt, outcome),
+            _ => Action::Expired(attempt.ticket, attempt.id, attempt.domain),
+        })
+    }
+
+    /// A group's turn: its next entry, if a lane is ready.
+    pub(crate) fn turn(&mut self, now: Timestamp, number: u32, steps: &mut u32) -> Option<Action> {
+        while *steps > 0 {
+            *steps -= 1;
+            let class = self.sites.group(number)?.flows.class()?;
+            let chance = self.random();
+            match self.sites.choose(now, number, &self.policy, &self.suspensions, chance) {
+                Choice::Blocked { until, starved } => {
+                    self.block(now, number, until, starved.then_some(class));
+                    return None;
+                }
+                Choice::Go(lane, connection) => {
+                    let group = self.sites.group_mut(number)?;
+                    let site = group.site();
+                    let key = group.flows.pop(&self.entries)?;
+                    if !self.may_go(now, key, site) {
+                        continue;
+                    }
+                    self.list(number);
+                    self.sites.take(now, lane, connection);
+                    let source = self.sites.lane(lane)?.source;
+                    return self.hand_out(key, lane, source, connection).map(Action::Attempt);
+                }
+            }
+        }
+        self.list(number);
+        None
+    }
+
+    /// A group waits: for a time, for something that is under way, or for a connection.
+    pub(crate) fn block(
+        &mut self,
+        now: Timestamp,
+        number: u32,
+        until: Timestamp,
+        starved: Option<Class>,
+    ) {
+        let Some(group) = self.sites.group_mut(number) else { return };
+        if let Some(class) = starved
+            && !std::mem::replace(&mut group.starved, true)
+        {
+            self.starved.push(class, number);
+        }
+        if let Some(at) = group.watch.arm(now, group.flows.earliest(), until) {
+            self.alarms.push(Reverse((at, Alarm::Group(number))));
+        }
+    }
+
+    /// Whether an entry whose turn it is may still go there; if not, it is put where it belongs.
+    pub(crate) fn may_go(&mut self, now: Timestamp, key: u32, site: u32) -> bool {
+        let Some(entry) = self.entries.get(key) else { return false };
+        if entry.expires_at <= now {
+            self.expired.push_back(&mut self.entries, key);
+            return false;
+        }
+        let held = self.streams.get(entry.flow).is_some_and(|stream| stream.suspended);
+        let there = self
+            .destinations
+            .get(entry.destination)
+            .is_some_and(|d| !d.suspended && d.site(now) == Some(site));
+        if held || !there {
+            self.make_ready(now, key, false);
+            return false;
+        }
+        true
+    }
+
+    /// Gives an entry to the driver.
+    pub(crate) fn hand_out(
+        &mut self,
+        key: u32,
+        lane: u32,
+        source: SourceIndex,
+        connection: Connection,
+    ) -> Option<Attempt> {
+        let entry = self.entries.get_mut(key)?;
+        entry.place = Place::InFlight { lane };
+        let domain = self.destinations.get(entry.destination)?.domain.clone();
+        self.in_flight += 1;
+        let (ticket, lane) = (Ticket(key), LaneId(lane));
+        let number = entry.attempts.saturating_add(1);
+        Some(Attempt { ticket, id: entry.id, domain, lane, source, connection, number })
+    }
+
+    /// Takes an entry back from the driver and lets its lane learn from it.
+    pub(crate) fn land(&mut self, now: Timestamp, ticket: Ticket, health: Health) -> Option<Entry> {
+        let entry = self.entries.get_mut(ticket.0)?;
+        let Place::InFlight { lane } = entry.place else { return None };
+        entry.place = Place::Listed { next: NONE };
+        let entry = *entry;
+        self.in_flight -= 1;
+        if lane == NONE {
+            self.leaving -= 1;
+        } else {
+            self.sites.land(now, lane, health);
+            self.list_lane(lane);
+        }
+        Some(entry)
+    }
+
+    pub(crate) fn remove(&mut self, now: Timestamp, key: u32) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let (destination, stream) = (entry.destination, entry.flow);
+        self.entries.remove(key);
+        self.streams.leave(stream);
+        if let Some((domain, site)) = self.destinations.leave(destination) {
+            self.forgotten.push_back(domain);
+            if let Some(site) = site {
+                self.sites.leave(now, site);
+            }
+        }
+    }
+
+    /// xorshift64*: good enough to spread retries.
+    pub(crate) const fn random(&mut self) -> f64 {
+        self.chance ^= self.chance >> 12;
+        self.chance ^= self.chance << 25;
+        self.chance ^= self.chance >> 27;
+        (self.chance.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}

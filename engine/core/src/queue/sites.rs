@@ -1,0 +1,423 @@
+//! The sites: domains that share their mail hosts. Each has lanes, one for each egress source that
+//! was used, and groups of entries that could go, one for each pool of sources.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::DefaultHashBuilder;
+use hashbrown::HashTable;
+
+use crate::clock::Timestamp;
+use crate::mail::envelope::Class;
+use crate::queue::action::Connection;
+use crate::queue::entries::NONE;
+use crate::queue::flows::Flows;
+use crate::queue::lane::Health;
+use crate::queue::lane::Lane;
+use crate::queue::lane::Readiness;
+use crate::queue::lane::Share;
+use crate::queue::policy::Limits;
+use crate::queue::policy::Policy;
+use crate::queue::policy::SourceIndex;
+use crate::queue::slab::Slab;
+use crate::queue::suspension::Suspensions;
+use crate::queue::turns::ByClass;
+use crate::queue::watch::Watch;
+
+/// Sites without domains that are remembered, with what they can bear.
+const IDLE_MAX: usize = 1_024;
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    name: Arc<str>,
+    limits: Limits,
+    lanes: u32,
+    groups: u32,
+    /// Domains whose mail goes here.
+    domains: u32,
+    suspended: bool,
+    idle: bool,
+}
+
+/// The entries of one site that may go by one pool of sources.
+#[derive(Debug)]
+pub(crate) struct Group {
+    site: u32,
+    pub(crate) next: u32,
+    pool: u16,
+    /// In line for its turn.
+    pub(crate) listed: ByClass<bool>,
+    /// In line for a connection.
+    pub(crate) starved: bool,
+    pub(crate) flows: Flows,
+    pub(crate) watch: Watch,
+}
+
+impl Group {
+    pub(crate) const fn site(&self) -> u32 {
+        self.site
+    }
+}
+
+/// Where the next message of a group goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Into this lane.
+    Go(u32, Connection),
+    /// Nowhere before this time, or before a connection is closed somewhere.
+    Blocked { until: Timestamp, starved: bool },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Sites {
+    sites: Slab<Site>,
+    lanes: Slab<Lane>,
+    groups: Slab<Group>,
+    numbers: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    idle: VecDeque<u32>,
+    /// Connections in all lanes, and those that are free.
+    connections: u32,
+    free: u32,
+    /// Lanes with free connections, roughly those that became so first at the front.
+    free_lanes: VecDeque<u32>,
+}
+
+impl Sites {
+    /// The number of a site to which a domain's mail goes.
+    pub(crate) fn enter(&mut self, name: &str, policy: &Policy, suspensions: &Suspensions) -> u32 {
+        let number = match self.number(name) {
+            Some(number) => number,
+            None => self.add(name, policy, suspensions),
+        };
+        if let Some(site) = self.sites.get_mut(number) {
+            site.domains += 1;
+        }
+        number
+    }
+
+    /// The number of a site, if it is known.
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+        let same = |n: &u32| self.sites.get(*n).is_some_and(|site| *site.name == *name);
+        self.numbers.find(self.hasher.hash_one(name), same).copied()
+    }
+
+    fn add(&mut self, name: &str, policy: &Policy, suspensions: &Suspensions) -> u32 {
+        let number = self.sites.insert(Site {
+            name: name.into(),
+            limits: policy.own_limits(name).unwrap_or(policy.limits),
+            lanes: NONE,
+            groups: NONE,
+            domains: 0,
+            suspended: suspensions.site(name),
+            idle: false,
+        });
+        let (sites, hasher) = (&self.sites, &self.hasher);
+        let rehash = |n: &u32| sites.get(*n).map_or(0, |site| hasher.hash_one(&*site.name));
+        self.numbers.insert_unique(hasher.hash_one(name), number, rehash);
+        number
+    }
+
+    /// A domain's mail goes elsewhere, or it has none.
+    pub(crate) fn leave(&mut self, now: Timestamp, number: u32) {
+        let Some(site) = self.sites.get_mut(number) else { return };
+        site.domains -= 1;
+        if site.domains > 0 || site.idle {
+            return;
+        }
+        self.rest(number);
+        if self.idle.len() > IDLE_MAX
+            && let Some(oldest) = self.idle.pop_front()
+        {
+            self.forget_idle(now, oldest);
+        }
+    }
+
+    fn rest(&mut self, number: u32) {
+        if let Some(site) = self.sites.get_mut(number) {
+            site.idle = true;
+            self.idle.push_back(number);
+        }
+    }
+
+    /// Forgets a site, unless that would forget what it can bear.
+    fn forget_idle(&mut self, now: Timestamp, number: u32) {
+        let Some(site) = self.sites.get_mut(number) else { return };
+        site.idle = false;
+        if site.domains > 0 {
+            return;
+        }
+        let (lanes, groups) = (self.lanes_of(number), self.groups_of(number));
+        let quiet = |lane: &u32| self.lanes.get(*lane).is_some_and(|l| l.is_forgettable(now));
+        let empty = |group: &u32| {
+            self.groups.get(*group).is_some_and(|group| {
+                let listed = |class| *group.listed.get(class);
+                group.flows.len() == 0 && !group.starved && !Class::ALL.into_iter().any(listed)
+            })
+        };
+        if !lanes.iter().all(quiet) || !groups.iter().all(empty) {
+            return self.rest(number);
+        }
+        let hash = self.sites.get(number).map_or(0, |site| self.hasher.hash_one(&*site.name));
+        if let Ok(found) = self.numbers.find_entry(hash, |other| *other == number) {
+            found.remove();
+        }
+        lanes.into_iter().for_each(|lane| self.lanes.remove(lane));
+        groups.into_iter().for_each(|group| self.groups.remove(group));
+        self.sites.remove(number);
+    }
+}
+
+/// Doors for single sites, groups and lanes.
+impl Sites {
+    pub(crate) fn name(&self, site: u32) -> Option<&Arc<str>> {
+        self.sites.get(site).map(|site| &site.name)
+    }
+
+    pub(crate) fn group(&self, group: u32) -> Option<&Group> {
+        self.groups.get(group)
+    }
+
+    pub(crate) fn group_mut(&mut self, group: u32) -> Option<&mut Group> {
+        self.groups.get_mut(group)
+    }
+
+    pub(crate) fn lane(&self, lane: u32) -> Option<&Lane> {
+        self.lanes.get(lane)
+    }
+
+    /// The group of a site's entries that go by this pool.
+    pub(crate) fn group_of(&mut self, site: u32, pool: u16) -> u32 {
+        let first = self.sites.get(site).map_or(NONE, |site| site.groups);
+        let mut at = first;
+        while let Some(group) = self.groups.get(at) {
+            if group.pool == pool {
+                return at;
+            }
+            at = group.next;
+        }
+        let number = self.groups.insert(Group {
+            site,
+            next: first,
+            pool,
+            listed: ByClass::default(),
+            starved: false,
+            flows: Flows::default(),
+            watch: Watch::default(),
+        });
+        if let Some(site) = self.sites.get_mut(site) {
+            site.groups = number;
+        }
+        number
+    }
+
+    /// The first of the groups that a lane serves; the others follow by `next`.
+    pub(crate) fn first_group(&self, lane: u32) -> u32 {
+        let site = self.lanes.get(lane).and_then(|lane| self.sites.get(lane.site));
+        site.map_or(NONE, |site| site.groups)
+    }
+
+    fn lane_of(&self, site: &Site, source: SourceIndex) -> Option<u32> {
+        let mut at = site.lanes;
+        while let Some(lane) = self.lanes.get(at) {
+            if lane.source == source {
+                return Some(at);
+            }
+            at = lane.next;
+        }
+        None
+    }
+
+    fn lanes_of(&self, site: u32) -> Vec<u32> {
+        let mut lanes = Vec::new();
+        let mut at = self.sites.get(site).map_or(NONE, |site| site.lanes);
+        while let Some(lane) = self.lanes.get(at) {
+            lanes.push(at);
+            at = lane.next;
+        }
+        lanes
+    }
+
+    pub(crate) fn groups_of(&self, site: u32) -> Vec<u32> {
+        let mut groups = Vec::new();
+        let mut at = self.sites.get(site).map_or(NONE, |site| site.groups);
+        while let Some(group) = self.groups.get(at) {
+            groups.push(at);
+            at = group.next;
+        }
+        groups
+    }
+
+    /// Where the next message of a group goes: to a source by its weight among those that are
+    /// ready. `chance` is a number from 0 to 1.
+    pub(crate) fn choose(
+        &mut self,
+        now: Timestamp,
+        group: u32,
+        policy: &Policy,
+        suspensions: &Suspensions,
+        chance: f64,
+    ) -> Choice {
+        let never = Choice::Blocked { until: Timestamp::MAX, starved: false };
+        let Some((number, pool)) = self.groups.get(group).map(|g| (g.site, g.pool)) else {
+            return never;
+        };
+        let pool = policy.pools.get(usize::from(pool)).map_or(&[][..], |pool| &pool.sources);
+        let Some(site) = self.sites.get(number).filter(|site| !site.suspended) else {
+            return never;
+        };
+        let heaviest = pool.iter().map(|source| policy.weight(*source)).max().unwrap_or(1);
+        let look = |source| self.readiness(now, site, source, heaviest, policy, suspensions);
+        let (mut until, mut starved, mut weights) = (Timestamp::MAX, false, 0);
+        for source in pool {
+            match look(*source) {
+                Readiness::Ready(_) => weights += policy.weight(*source),
+                Readiness::Later(at) => until = until.min(at),
+                Readiness::Starved => starved = true,
+                Readiness::Full | Readiness::Suspended => {}
+            }
+        }
+        let mut drawn = (chance * weights as f64) as u64;
+        for source in pool.iter().filter(|_| weights > 0) {
+            let Readiness::Ready(connection) = look(*source) else { continue };
+            let weight = policy.weight(*source);
+            if drawn < weight {
+                let lane = self.lane_of(site, *source);
+                return Choice::Go(lane.unwrap_or_else(|| self.open(number, *source)), connection);
+            }
+            drawn -= weight;
+        }
+        Choice::Blocked { until, starved }
+    }
+
+    fn readiness(
+        &self,
+        now: Timestamp,
+        site: &Site,
+        source: SourceIndex,
+        heaviest: u64,
+        policy: &Policy,
+        suspensions: &Suspensions,
+    ) -> Readiness {
+        let name = policy.sources.get(usize::from(source.0)).map(|share| &share.name);
+        if suspensions.all() || name.is_none_or(|name| suspensions.source(name)) {
+            return Readiness::Suspended;
+        }
+        let room = self.connections < policy.connections_max;
+        match self.lane_of(site, source).and_then(|lane| self.lanes.get(lane)) {
+            Some(lane) => {
+                let share = Share { weight: policy.weight(source), heaviest };
+                lane.readiness(&site.limits, now, room, share)
+            }
+            None if room => Readiness::Ready(Connection::New),
+            None => Readiness::Starved,
+        }
+    }
+
+    fn open(&mut self, number: u32, source: SourceIndex) -> u32 {
+        let Some(site) = self.sites.get_mut(number) else { return NONE };
+        let lane = self.lanes.insert(Lane::new(number, site.lanes, source, &site.limits));
+        site.lanes = lane;
+        lane
+    }
+
+    /// A message goes into a lane.
+    pub(crate) fn take(&mut self, now: Timestamp, number: u32, connection: Connection) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let Some(site) = self.sites.get(lane.site) else { return };
+        lane.take(&site.limits, now, connection);
+        match connection {
+            Connection::Free => self.free -= 1,
+            Connection::New => self.connections += 1,
+        }
+    }
+
+    /// A message comes back from a lane.
+    pub(crate) fn land(&mut self, now: Timestamp, number: u32, health: Health) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let Some(site) = self.sites.get(lane.site) else { return };
+        lane.land(&site.limits, now, health);
+    }
+
+    /// A connection waits for a message.
+    pub(crate) fn on_free(&mut self, number: u32) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        lane.on_free();
+        self.free += 1;
+        if !lane.listed {
+            lane.listed = true;
+            self.free_lanes.push_back(number);
+        }
+    }
+
+    /// A free connection is over, or gets no more messages. False if none was free.
+    pub(crate) fn retire(&mut self, number: u32) -> bool {
+        let retired = self.lanes.get_mut(number).is_some_and(Lane::retire);
+        self.free -= u32::from(retired);
+        retired
+    }
+
+    pub(crate) fn on_closed(&mut self, number: u32) {
+        if let Some(lane) = self.lanes.get_mut(number) {
+            lane.on_closed();
+            self.connections = self.connections.saturating_sub(1);
+        }
+    }
+
+    /// A lane with a free connection that could be closed for another's sake; it counts as taken.
+    pub(crate) fn spare(&mut self) -> Option<u32> {
+        while let Some(number) = self.free_lanes.pop_front() {
+            if self.retire(number) {
+                let more = self.lanes.get(number).is_some_and(|lane| lane.idle() > 0);
+                if let Some(lane) = self.lanes.get_mut(number) {
+                    lane.listed = more;
+                }
+                if more {
+                    self.free_lanes.push_back(number);
+                }
+                return Some(number);
+            }
+            if let Some(lane) = self.lanes.get_mut(number) {
+                lane.listed = false;
+            }
+        }
+        None
+    }
+
+    pub(crate) fn suspend(&mut self, site: u32, suspended: bool) {
+        if let Some(site) = self.sites.get_mut(site) {
+            site.suspended = suspended;
+        }
+    }
+
+    /// A site gets the limits that a domain of its has of its own.
+    pub(crate) fn limit(&mut self, number: u32, limits: Limits) {
+        let Some(site) = self.sites.get_mut(number) else { return };
+        site.limits = limits;
+        for lane in self.lanes_of(number) {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.limit(&limits);
+            }
+        }
+    }
+
+    /// All numbers; for what an operator asks, not for what happens often.
+    pub(crate) fn numbers(&self) -> Vec<u32> {
+        self.numbers.iter().copied().collect()
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// Connections in all lanes.
+    pub(crate) const fn connections(&self) -> u32 {
+        self.connections
+    }
+
+    /// Connections that wait for a message.
+    pub(crate) const fn free(&self) -> u32 {
+        self.free
+    }
+}

@@ -1,0 +1,87 @@
+//! What operators tell the dispatcher: values, through a channel. Nobody else changes the
+//! scheduler.
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use maily_core::queue::policy::Policy;
+use maily_core::queue::suspension::Selector;
+use maily_core::queue::suspension::Suspension;
+use maily_core::queue::suspension::TooManySuspensions;
+
+/// Commands that wait; more make those who give them wait.
+const COMMANDS_MAX: usize = 64;
+
+/// A command, with where its answer goes.
+#[derive(Debug)]
+pub enum Command {
+    /// Hold this back.
+    Suspend(Suspension, oneshot::Sender<Result<(), TooManySuspensions>>),
+    /// Let this go: whether it was held back.
+    Resume(Selector, oneshot::Sender<bool>),
+    /// All that is held back.
+    Suspensions(oneshot::Sender<Vec<Suspension>>),
+    /// Other limits and another retry plan from now on.
+    SetPolicy(Box<Policy>, oneshot::Sender<()>),
+}
+
+/// The dispatcher has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the dispatcher has ended")]
+pub struct Ended;
+
+/// A handle for giving commands; clones share the channel.
+#[derive(Clone, Debug)]
+pub struct Control(mpsc::Sender<Command>);
+
+impl Control {
+    /// A handle, and what the dispatcher takes the commands from.
+    pub fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(COMMANDS_MAX);
+        (Self(sender), receiver)
+    }
+
+    /// Holds back what is selected.
+    ///
+    /// # Errors
+    /// The dispatcher has ended.
+    pub async fn suspend(
+        &self,
+        suspension: Suspension,
+    ) -> Result<Result<(), TooManySuspensions>, Ended> {
+        self.ask(|tell| Command::Suspend(suspension, tell)).await
+    }
+
+    /// Lets go; false if it was not held back.
+    ///
+    /// # Errors
+    /// The dispatcher has ended.
+    pub async fn resume(&self, selector: Selector) -> Result<bool, Ended> {
+        self.ask(|tell| Command::Resume(selector, tell)).await
+    }
+
+    /// All that is held back.
+    ///
+    /// # Errors
+    /// The dispatcher has ended.
+    pub async fn suspensions(&self) -> Result<Vec<Suspension>, Ended> {
+        self.ask(Command::Suspensions).await
+    }
+
+    /// Other limits and another retry plan from now on; sources and pools stay as they are.
+    ///
+    /// # Errors
+    /// The dispatcher has ended.
+    pub async fn set_policy(&self, policy: Policy) -> Result<(), Ended> {
+        self.ask(|tell| Command::SetPolicy(Box::new(policy), tell)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Ended> {
+        let (tell, told) = oneshot::channel();
+        self.0.send(command(tell)).await.map_err(|_| Ended)?;
+        told.await.map_err(|_| Ended)
+    }
+}
