@@ -24,3 +24,21 @@ test-power-cuts:
 
 test-kills:
 	MAILY_KILLS=$(ROUNDS) cargo test -p maily --test flows -- --nocapture kill_9
+
+# Fuzzes each target for so long: make fuzz SECONDS=60. What it finds lies in fuzz/artifacts; put it
+# among the seeds once it is mended.
+.PHONY: fuzz
+SECONDS ?= 60
+FUZZ_TARGETS = $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ = cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz
+fuzz:
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	$(FUZZ) build
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; echo "== $$target"; \
+		($(FUZZ) run $$target corpus/$$target seeds/$$target -- \
+			-max_total_time=$(SECONDS) -timeout=25 -rss_limit_mb=1024 -print_final_stats=1 \
+			>$$target.log 2>&1; status=$$?; \
+			grep -E "number_of_executed|peak_rss|panicked|ERROR" $$target.log; \
+			exit $$status) || exit 1; \
+	done

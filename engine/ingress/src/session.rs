@@ -246,3 +246,7 @@ impl Session {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
