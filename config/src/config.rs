@@ -80,6 +80,31 @@ section! {
     }
 }
 
+impl Config {
+    /// Takes over from `old` what a running daemon cannot change: see
+    /// [`needs_restart`](crate::change::Change::needs_restart). A listener is known by its
+    /// address; one that this configuration no longer has stays as it was.
+    pub fn keep_open(&mut self, old: &Self) {
+        self.node.id = old.node.id;
+        self.spool.folder.clone_from(&old.spool.folder);
+        self.spool.segment_size = old.spool.segment_size;
+        self.spool.hot_size = old.spool.hot_size;
+        self.events.folder.clone_from(&old.events.folder);
+        self.events.segment_size = old.events.segment_size;
+        self.dkim_threads = old.dkim_threads;
+        self.ops.listen = old.ops.listen;
+        self.log.format = old.log.format;
+        self.source.clone_from(&old.source);
+        self.pool.clone_from(&old.pool);
+        let new = std::mem::take(&mut self.listener);
+        let keep = |bound: &Listener| {
+            let same = new.iter().find(|listener| listener.address == bound.address);
+            same.unwrap_or(bound).clone()
+        };
+        self.listener = old.listener.iter().map(keep).collect();
+    }
+}
+
 /// All tables, in the order of the reference.
 pub(crate) const SECTIONS: &[Section] = &[
     Config::SECTION,

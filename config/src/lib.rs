@@ -5,6 +5,7 @@
 //! a secret is only the place where the secret lies; see [`value::Secret`].
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod check;
 pub mod config;
 pub mod load;

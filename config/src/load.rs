@@ -1,4 +1,5 @@
-//! Reads the configuration: one file, and `conf.d/*.toml` beside it in the order of their names.
+//! Reads the configuration: one file, `conf.d/*.toml` beside it in the order of their names, and
+//! then single keys from the environment and the command line.
 //!
 //! Tables merge, arrays of tables append, any other value of a later file replaces the earlier.
 //! Every file is checked by itself, then the whole; all that is wrong is told at once.
@@ -38,14 +39,72 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// Reads the file at `path`, and `conf.d/*.toml` beside it.
-pub fn load(path: &Path) -> Result<Config, Errors> {
-    load_and(path, |_| Vec::new())
+/// A single key that is set outside the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// What errors call the place.
+    pub place: String,
+    /// Such as `retry.delay_min`.
+    pub key: String,
+    /// As TOML; what is not TOML is taken as a string.
+    pub value: String,
 }
 
-/// The same, with a further look at what the configuration names, such as files with keys: what
-/// does not hold is told with the line that names it.
-pub fn load_and(path: &Path, more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<Config, Errors> {
+/// What a variable of the environment that sets a key begins with.
+const PREFIX: &str = "MAILY__";
+
+impl Override {
+    /// `MAILY__RETRY__DELAY_MIN=1m` sets `retry.delay_min`; other variables mean nothing here.
+    pub fn of_variable(name: &str, value: &str) -> Option<Self> {
+        let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase().replace("__", ".");
+        let place = format!("the variable {name} of the environment");
+        Some(Self { place, key, value: value.to_owned() })
+    }
+
+    /// `retry.delay_min=1m`, from the command line.
+    pub fn of_argument(text: &str) -> Option<Self> {
+        let (key, value) = text.split_once('=')?;
+        let place = format!("the argument --set {key}");
+        Some(Self { place, key: key.trim().to_owned(), value: value.trim().to_owned() })
+    }
+
+    fn source(&self) -> Source {
+        let bare = format!("{} = {}\n", self.key, self.value);
+        let text = match toml::from_str::<Table>(&bare) {
+            Ok(_) => bare,
+            Err(_) => format!("{} = {}\n", self.key, Value::String(self.value.clone())),
+        };
+        Source { name: self.place.clone(), text }
+    }
+}
+
+/// A configuration with the files that it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    sources: Vec<Source>,
+}
+
+impl Loaded {
+    /// The files that were read, and other places.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| source.name.as_str())
+    }
+
+    /// The same for a fault that knows its keys.
+    pub fn fault(&self, fault: Fault) -> Problem {
+        place(&self.sources, fault.keys.iter().map(String::as_str), fault.text)
+    }
+
+    /// Something that is wrong, shown at the first of these keys that is set.
+    pub fn problem(&self, keys: &[&str], text: String) -> Problem {
+        place(&self.sources, keys.iter().copied(), text)
+    }
+}
+
+/// Reads the file at `path`, `conf.d/*.toml` beside it, and then these single keys.
+pub fn open(path: &Path, overrides: &[Override]) -> Result<Loaded, Errors> {
     let mut sources = Vec::new();
     let mut problems = Vec::new();
     let beside = path.with_file_name("conf.d");
@@ -60,14 +119,35 @@ pub fn load_and(path: &Path, more: impl FnOnce(&Config) -> Vec<Fault>) -> Result
             Err(error) => problems.push(unreadable(&path, &error)),
         }
     }
-    if problems.is_empty() { read(&sources, more) } else { Err(Errors(problems)) }
+    if !problems.is_empty() {
+        return Err(Errors(problems));
+    }
+    sources.extend(overrides.iter().map(Override::source));
+    Ok(Loaded { config: read(&sources)?, sources })
+}
+
+/// Reads the file at `path`, and `conf.d/*.toml` beside it.
+pub fn load(path: &Path) -> Result<Config, Errors> {
+    open(path, &[]).map(|loaded| loaded.config)
+}
+
+/// The same, with a further look at what the configuration names, such as files with keys: what
+/// does not hold is told with the line that names it.
+pub fn load_and(path: &Path, more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<Config, Errors> {
+    let loaded = open(path, &[])?;
+    let faults = more(&loaded.config);
+    if faults.is_empty() {
+        return Ok(loaded.config);
+    }
+    Err(Errors(faults.into_iter().map(|fault| loaded.fault(fault)).collect()))
 }
 
 /// Reads one text; `name` is what errors call it.
 pub fn parse(text: &str, name: &str) -> Result<Config, Errors> {
-    read(&[Source { name: name.to_owned(), text: text.to_owned() }], |_| Vec::new())
+    read(&[Source { name: name.to_owned(), text: text.to_owned() }])
 }
 
+#[derive(Debug)]
 struct Source {
     name: String,
     text: String,
@@ -95,7 +175,7 @@ fn fragments(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn read(sources: &[Source], more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<Config, Errors> {
+fn read(sources: &[Source]) -> Result<Config, Errors> {
     let mut problems = Vec::new();
     let mut merged = Table::new();
     for source in sources {
@@ -116,21 +196,20 @@ fn read(sources: &[Source], more: impl FnOnce(&Config) -> Vec<Fault>) -> Result<
             return Err(Errors(vec![Problem::of_file(name, format!("merged: {error}"))]));
         }
     };
-    let mut faults = check(&config);
-    if faults.is_empty() {
-        faults = more(&config);
-    }
+    let faults = check(&config);
     if faults.is_empty() {
         return Ok(config);
     }
-    let place = |keys: &[String], text: String| {
-        let found = keys.iter().find_map(|key| locate(sources, key));
-        match found {
-            Some((source, span)) => Problem::of_span(&source.name, &source.text, span, text),
-            None => Problem::of_file(name, text),
-        }
-    };
-    Err(Errors(faults.into_iter().map(|fault| place(&fault.keys, fault.text)).collect()))
+    let shown = |fault: Fault| place(sources, fault.keys.iter().map(String::as_str), fault.text);
+    Err(Errors(faults.into_iter().map(shown).collect()))
+}
+
+/// A problem at the first of these keys that is set, or else with the first file.
+fn place<'k>(sources: &[Source], mut keys: impl Iterator<Item = &'k str>, text: String) -> Problem {
+    match keys.find_map(|key| locate(sources, key)) {
+        Some((source, span)) => Problem::of_span(&source.name, &source.text, span, text),
+        None => Problem::of_file(sources.first().map_or("", |source| &source.name), text),
+    }
 }
 
 /// Tables merge, arrays of tables append, any other value replaces.

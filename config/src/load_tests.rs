@@ -213,3 +213,51 @@ fn a_file_that_is_not_there_is_named() {
     let errors = load(Path::new("/nonexistent/maily.toml")).unwrap_err().to_string();
     assert!(errors.starts_with("/nonexistent/maily.toml: cannot be read: "), "{errors}");
 }
+
+#[test]
+fn single_keys_come_after_all_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("maily.toml");
+    fs::write(&main, "[retry]\nfactor = 3.0\n[ops]\nlisten = \"127.0.0.1:1\"\n").unwrap();
+    let overrides = [
+        Override::of_variable("MAILY__RETRY__FACTOR", "4.0").unwrap(),
+        Override::of_variable("MAILY__RETRY__DELAY_MIN", "1m").unwrap(),
+        Override::of_argument("retry.factor = 5.0").unwrap(),
+        Override::of_argument("egress.allow_networks=[\"127.0.0.0/8\"]").unwrap(),
+        Override::of_argument("ops.listen=127.0.0.1:2").unwrap(),
+    ];
+    assert_eq!(Override::of_variable("MAILY_PASSWORD", "x"), None);
+    assert_eq!(Override::of_argument("retry.factor"), None);
+    let config = open(&main, &overrides).unwrap().config;
+    assert!((config.retry.factor - 5.0).abs() < f64::EPSILON);
+    assert_eq!(config.retry.delay_min.as_secs(), 60);
+    assert_eq!(config.egress.allow_networks.len(), 1);
+    assert_eq!(config.ops.listen.unwrap().port(), 2);
+}
+
+#[test]
+fn a_wrong_single_key_is_told_with_the_place_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("maily.toml");
+    fs::write(&main, "").unwrap();
+    let told = |given: Override| open(&main, &[given]).unwrap_err().to_string();
+    let unknown = told(Override::of_variable("MAILY__RETRY__DELAI_MIN", "1m").unwrap());
+    assert!(unknown.starts_with("the variable MAILY__RETRY__DELAI_MIN"), "{unknown}");
+    assert!(unknown.contains("did you mean `delay_min`?"), "{unknown}");
+    let below = told(Override::of_argument("retry.factor=0.5").unwrap());
+    assert!(below.starts_with("the argument --set retry.factor:1:16: "), "{below}");
+}
+
+#[test]
+fn a_problem_found_later_is_shown_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("maily.toml");
+    fs::write(&main, "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\n").unwrap();
+    let loaded = open(&main, &[]).unwrap();
+    let shown = loaded.problem(&["tls.key"], "cannot be read".to_owned()).to_string();
+    assert!(
+        shown.ends_with("maily.toml:3:7: cannot be read\n 3 | key = \"/k\"\n   |       ^^^^"),
+        "{shown}"
+    );
+    assert_eq!(loaded.places().collect::<Vec<_>>(), [main.display().to_string()]);
+}

@@ -13,8 +13,12 @@ const INTRODUCTION: &str = "\
 # Files in conf.d beside this one are read after it, in the order of their names: tables merge,
 # arrays of tables ([[user]]) append, any other value replaces the earlier one.
 # Times are written as \"500ms\", \"30s\", \"5m\", \"2h\", \"4d\"; sizes as \"64KiB\",
-# \"10MiB\"; rates as \"100/s\", \"1000/h\". A secret is only named: { file = \"/path\" } or
-# { env = \"NAME\" }.
+# \"10MiB\"; rates as \"100/s\", \"1000/h\". A secret is only named: { file = \"/path\" },
+# { env = \"NAME\" } or { credential = \"NAME\" } (systemd's LoadCredential=).
+# After all files come single keys: a variable such as MAILY__RETRY__DELAY_MIN=1m, then the
+# argument --set retry.delay_min=1m.
+# HUP reads all this anew. What is wrong changes nothing. These keys need a restart: node.id, the
+# folders, segment_size, hot_size, the addresses of listeners, ops.listen and log.format.
 #
 # Generated from config/src; do not edit.
 ";

@@ -65,6 +65,15 @@ macro_rules! section {
             }
         }
 
+        impl $crate::change::Compare for $name {
+            fn compare(&self, new: &Self, at: &str, changes: &mut Vec<$crate::change::Change>) {
+                $(
+                    let key = $crate::change::join(at, stringify!($field));
+                    $crate::change::$kind(&self.$field, &new.$field, &key, changes);
+                )*
+            }
+        }
+
         impl $name {
             /// This table in the annotated reference.
             pub(crate) const SECTION: $crate::section::Section = $crate::section::Section {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,8 +16,10 @@ use serde::Deserializer;
 use serde::de::Error as _;
 
 /// The text for a secret that was written out. The value is not repeated.
-pub(crate) const SECRET_WRITTEN: &str =
-    "a secret is not written here: say { file = \"/path\" } or { env = \"NAME\" }";
+pub(crate) const SECRET_WRITTEN: &str = concat!(
+    "a secret is not written here: say { file = \"/path\" }, { env = \"NAME\" } ",
+    "or { credential = \"NAME\" }"
+);
 
 /// Splits `30s` into its number and its unit.
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -140,7 +143,12 @@ pub enum Secret {
     File(PathBuf),
     /// A variable of the environment: `{ env = "MAILY_RELAY" }`.
     Env(String),
+    /// A credential that systemd hands over (`LoadCredential=`): `{ credential = "relay" }`.
+    Credential(String),
 }
+
+/// The variable by which systemd tells where the credentials of a service are.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// A secret's text. It has no `Display`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
@@ -162,10 +170,18 @@ impl fmt::Debug for SecretText {
 impl Secret {
     /// Fetches the secret. The error names the place, never the value.
     pub fn read(&self) -> Result<SecretText, String> {
+        let read = |path: &Path| {
+            std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read the secret in {}: {error}", path.display()))
+        };
         let text = match self {
-            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
-                format!("cannot read the secret in {}: {error}", path.display())
-            })?,
+            Self::File(path) => read(path)?,
+            Self::Credential(name) => {
+                let folder = std::env::var_os(CREDENTIALS).ok_or_else(|| {
+                    format!("there is no credential {name}: {CREDENTIALS} is not set")
+                })?;
+                read(&Path::new(&folder).join(name))?
+            }
             Self::Env(name) => std::env::var(name)
                 .map_err(|_| format!("the environment has no readable variable {name}"))?,
         };
@@ -174,6 +190,7 @@ impl Secret {
             _ => Err(match self {
                 Self::File(path) => format!("the secret in {} is empty", path.display()),
                 Self::Env(name) => format!("the secret in the variable {name} is empty"),
+                Self::Credential(name) => format!("the credential {name} is empty"),
             }),
         }
     }
@@ -185,7 +202,7 @@ impl<'de> serde::de::Visitor<'de> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{ file = \"/path\" } or { env = \"NAME\" }")
+        f.write_str("{ file = \"/path\" }, { env = \"NAME\" } or { credential = \"NAME\" }")
     }
 
     fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Secret, E> {
@@ -208,6 +225,13 @@ impl<'de> serde::de::Visitor<'de> for SecretVisitor {
         let found = match key.as_str() {
             "file" => Secret::File(map.next_value::<PathBuf>()?),
             "env" => Secret::Env(map.next_value::<String>()?),
+            "credential" => {
+                let name = map.next_value::<String>()?;
+                if name.is_empty() || name.contains('/') || name == ".." {
+                    return Err(A::Error::custom("a credential is a name, not a path"));
+                }
+                Secret::Credential(name)
+            }
             _ => return Err(refuse()),
         };
         if map.next_key::<String>()?.is_some() {
@@ -317,6 +341,11 @@ mod tests {
         assert_eq!(format!("{text:?}"), "(secret)");
         std::fs::write(&path, "\n").unwrap();
         assert!(Secret::File(path).read().unwrap_err().ends_with("is empty"));
+        for wrong in ["{ credential = \"a/b\" }", "{ credential = \"..\" }", "{ file = 1 }"] {
+            let read = toml::from_str::<toml::Table>(&format!("a = {wrong}"));
+            let value = read.unwrap().remove("a").unwrap();
+            assert!(value.try_into::<Secret>().is_err(), "{wrong}");
+        }
         let missing = Secret::Env("MAILY_NO_SUCH_VARIABLE".to_owned()).read();
         assert!(missing.unwrap_err().contains("MAILY_NO_SUCH_VARIABLE"));
     }

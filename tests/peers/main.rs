@@ -15,4 +15,5 @@
 mod clients;
 mod reports;
 mod signatures;
+#[path = "../support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -32,6 +33,13 @@ impl Connections {
     /// No connections; workers tell what became of their tries through this channel.
     pub fn new(shared: Arc<Shared>, told: mpsc::UnboundedSender<Told>) -> Self {
         Self { shared, told, free: HashMap::new(), workers: 0 }
+    }
+
+    /// Opens connections by other settings from now on. Those that are open finish their try and
+    /// then end.
+    pub fn reload(&mut self, shared: Arc<Shared>) {
+        self.shared.retired.store(true, Ordering::Relaxed);
+        self.shared = shared;
     }
 
     /// A worker waits for an order.

@@ -25,11 +25,18 @@ pub struct Counters {
     pub reports_lost: AtomicU64,
     /// Given up with nobody to tell: what came from the null reverse-path, as reports do.
     pub double_bounced: AtomicU64,
+    /// Entries that the scheduler has handed out now.
+    pub in_flight: AtomicU64,
     /// Turns of the loop: it moves as long as this does.
     pub turns: AtomicU64,
 }
 
 impl Counters {
+    /// Deliveries under way.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Counts what an attempt did for one recipient.
     pub fn count(&self, outcome: &Outcome, settlement: Settlement) {
         let counter = match settlement {

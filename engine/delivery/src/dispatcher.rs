@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use maily_core::clock::Clock;
+use maily_core::dkim::keyring::Keyring;
 use maily_core::event::Peer;
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
@@ -32,6 +33,7 @@ use maily_core::queue::action::Connection;
 use maily_core::queue::action::LaneId;
 use maily_core::queue::action::NewEntry;
 use maily_core::queue::action::Ticket;
+use maily_core::queue::policy::Policy;
 use maily_core::queue::policy::SourceIndex;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
@@ -65,6 +67,8 @@ const BATCH: usize = 256;
 /// How long a failed look-up is believed.
 const FAILURE_LIFE: Duration = Duration::from_secs(60);
 
+/// The loop turns at least this often, so that who watches it sees that it lives.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// How long an attempt is put off when too many reports are owed already.
 const HELD_FOR: Duration = Duration::from_secs(60);
 
@@ -84,16 +88,38 @@ pub struct Parts {
     pub spool: Spool,
     /// Where it is written down what happened.
     pub events: Recorder,
-    /// What the workers share.
-    pub shared: Arc<Shared>,
+    /// What the operator decides, now and after each reload.
+    pub settings: watch::Receiver<Settings>,
     /// Where it counts.
     pub counters: Arc<Counters>,
     /// Who signs, and where it comes back.
     pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
-    /// What the operator decides about reports to senders.
-    pub reporting: Reporting,
     /// What operators say.
     pub commands: mpsc::Receiver<Command>,
+}
+
+/// How far the daemon is with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It goes on.
+    Running,
+    /// Nothing more is tried; mail may still come in, and waits.
+    Draining,
+    /// No more mail can come in: the loop ends with the last attempt under way.
+    Ending,
+}
+
+/// What the operator decides.
+#[derive(Clone)]
+pub struct Settings {
+    /// When and how much is sent.
+    pub policy: Policy,
+    /// How it is sent.
+    pub shared: Arc<Shared>,
+    /// Who signs it.
+    pub keyring: Arc<Keyring>,
+    /// How senders are told what became of it.
+    pub reporting: Reporting,
 }
 
 /// The loop's state.
@@ -111,18 +137,19 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Runs until the daemon wants to end and every attempt under way has come back.
+    /// Runs until the daemon ends and every attempt under way has come back.
     pub async fn run(
         parts: Parts,
         mut queue: mpsc::Receiver<Spooled>,
-        mut draining: watch::Receiver<bool>,
+        mut stages: watch::Receiver<Stage>,
     ) {
         let (found, mut finding) = mpsc::unbounded_channel();
         let (loaded, mut loading) = mpsc::unbounded_channel();
         let (told, mut telling) = mpsc::unbounded_channel();
-        let Parts { scheduler, spool, events, shared, counters, .. } = parts;
+        let Parts { scheduler, spool, events, mut settings, counters, .. } = parts;
+        let Settings { shared, reporting, .. } = settings.borrow_and_update().clone();
         let (signing, mut signed_jobs) = parts.signing;
-        let (reporting, mut commands) = (parts.reporting, parts.commands);
+        let mut commands = parts.commands;
         let clock = Arc::clone(&shared.clock);
         let (timer, counting) = (Arc::clone(&clock), Arc::clone(&counters));
         let mut this = Self {
@@ -143,12 +170,13 @@ impl Dispatcher {
         let mut queued = Vec::with_capacity(BATCH);
         loop {
             this.counters.turns.fetch_add(1, Ordering::Relaxed);
-            let ending = *draining.borrow();
-            if ending && this.flying == 0 {
+            this.counters.in_flight.store(this.flying as u64, Ordering::Relaxed);
+            let stage = *stages.borrow();
+            if stage == Stage::Ending && this.flying == 0 {
                 return this.finish(queue).await;
             }
-            let wake = if ending { None } else { this.act() };
-            let sleep = wake.unwrap_or(Duration::from_secs(1));
+            let wake = if stage == Stage::Running { this.act() } else { None };
+            let sleep = wake.map_or(TURN_MAX, |wake| wake.min(TURN_MAX));
             tokio::select! {
                 _ = telling.recv_many(&mut told, BATCH) => {
                     told.drain(..).for_each(|told| this.on_told(told));
@@ -159,8 +187,7 @@ impl Dispatcher {
                 _ = loading.recv_many(&mut loaded, BATCH) => {
                     loaded.drain(..).for_each(|loaded| this.on_loaded(loaded));
                 }
-                // It has no senders if there are no keys.
-                1.. = signed_jobs.recv_many(&mut signed, BATCH) => {
+                _ = signed_jobs.recv_many(&mut signed, BATCH) => {
                     signed.drain(..).for_each(|signed| this.on_signed(signed));
                 }
                 count = queue.recv_many(&mut queued, BATCH) => {
@@ -171,7 +198,11 @@ impl Dispatcher {
                 }
                 Some(command) = commands.recv() => this.on_command(command),
                 () = tokio::time::sleep(sleep) => {}
-                Ok(()) = draining.changed(), if !ending => {}
+                Ok(()) = settings.changed() => {
+                    let settings = settings.borrow_and_update().clone();
+                    this.on_settings(settings);
+                }
+                Ok(()) = stages.changed() => {}
             }
         }
     }
@@ -192,6 +223,16 @@ impl Dispatcher {
                 _ = queue.recv_many(&mut queued, BATCH), if !queue.is_closed() => queued.clear(),
             }
         }
+    }
+
+    /// New mail goes by the new settings at once, attempts under way by those they began with.
+    fn on_settings(&mut self, settings: Settings) {
+        self.scheduler.set_policy(settings.policy);
+        self.scheduler.forget_routes();
+        self.signing.rekey(settings.keyring);
+        self.reporter.reload(settings.reporting);
+        self.routes.reload(Arc::clone(&settings.shared));
+        self.connections.reload(settings.shared);
     }
 
     fn insert(&mut self, spooled: &Spooled) {
@@ -241,6 +282,9 @@ impl Dispatcher {
 
     fn on_found(&mut self, found: Found) {
         let now = self.clock.now();
+        if !self.routes.is_current(&found) {
+            return self.routes.look_up(found.id, found.domain);
+        }
         match found.route {
             Ok(route) => {
                 self.scheduler.on_resolved(now, found.id, Ok(&route.site), ROUTE_LIFE);

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use maily_core::bounce::fate::Fate;
@@ -69,6 +70,7 @@ pub struct Reporter {
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
     delay_notice_after: Duration,
+    telling: watch::Sender<Reporting>,
     owed: mpsc::Sender<Owed>,
     writing: JoinHandle<()>,
 }
@@ -84,6 +86,7 @@ impl Reporter {
     ) -> Self {
         let (owed, owing) = mpsc::channel(OWED_MAX);
         let delay_notice_after = reporting.delay_notice_after;
+        let (telling, reporting) = watch::channel(reporting);
         let writer = Writer {
             spool: spool.clone(),
             events: events.clone(),
@@ -92,7 +95,13 @@ impl Reporter {
             reporting,
         };
         let writing = tokio::spawn(writer.run(owing));
-        Self { spool, events, clock, counters, delay_notice_after, owed, writing }
+        Self { spool, events, clock, counters, delay_notice_after, telling, owed, writing }
+    }
+
+    /// Reports by other settings from now on.
+    pub fn reload(&mut self, reporting: Reporting) {
+        self.delay_notice_after = reporting.delay_notice_after;
+        self.telling.send_replace(reporting);
     }
 
     /// Counts, logs and settles; hands what is owed to the sender to the task that writes it.

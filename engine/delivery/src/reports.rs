@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -82,8 +83,8 @@ pub struct Writer {
     pub clock: Arc<dyn Clock>,
     /// Where it counts.
     pub counters: Arc<Counters>,
-    /// What the operator decides.
-    pub reporting: Reporting,
+    /// What the operator decides, now and after each reload.
+    pub reporting: watch::Receiver<Reporting>,
 }
 
 /// A report on its way into the spool.
@@ -175,7 +176,7 @@ impl Writer {
             stored.unsettled.contains(&fate.recipient) && !told
         });
         let at = self.clock.now();
-        let id = self.reporting.ids.lock().next(at);
+        let id = self.reporting.borrow().ids.lock().next(at);
         match self.letter(&owed, &stored, id, at) {
             Some((reported, submission)) => {
                 let letter = Letter { owed, at, reported };
@@ -207,10 +208,11 @@ impl Writer {
             Body::Stored(message) => message.as_ref(),
             Body::Template { .. } => &[],
         };
+        let reporting = self.reporting.borrow().clone();
         let notification = dsn::write(&Report {
             id,
             at,
-            hostname: &self.reporting.hostname,
+            hostname: &reporting.hostname,
             original: original.id,
             arrived_at: original.accepted_at,
             expires_at: original.expires_at,
@@ -234,7 +236,7 @@ impl Writer {
         let submission = Submission {
             id,
             accepted_at: at,
-            expires_at: at + self.reporting.expire_after,
+            expires_at: at + reporting.expire_after,
             envelope: notification.envelope,
             stream,
             body: Body::Stored(notification.message),

@@ -21,6 +21,8 @@ pub struct Found {
     pub domain: Domain,
     /// Where its mail goes, or what becomes of it.
     pub route: Result<Route, Outcome>,
+    /// By which settings it was looked up.
+    generation: u64,
 }
 
 /// The routes.
@@ -28,21 +30,36 @@ pub struct Routes {
     shared: Arc<Shared>,
     found: mpsc::UnboundedSender<Found>,
     routes: HashMap<Domain, Arc<Route>>,
+    /// How often the settings have changed.
+    generation: u64,
 }
 
 impl Routes {
     /// No routes; look-ups are answered into this channel.
     pub fn new(shared: Arc<Shared>, found: mpsc::UnboundedSender<Found>) -> Self {
-        Self { shared, found, routes: HashMap::new() }
+        Self { shared, found, routes: HashMap::new(), generation: 0 }
+    }
+
+    /// Looks up by other settings from now on; what was found by the old ones is forgotten.
+    pub fn reload(&mut self, shared: Arc<Shared>) {
+        self.shared = shared;
+        self.routes.clear();
+        self.generation += 1;
+    }
+
+    /// Whether this was looked up by the settings that hold now.
+    pub const fn is_current(&self, found: &Found) -> bool {
+        found.generation == self.generation
     }
 
     /// Looks up a domain; the answer comes through the channel.
     pub fn look_up(&self, id: DestinationId, domain: Domain) {
         let (shared, found) = (Arc::clone(&self.shared), self.found.clone());
+        let generation = self.generation;
         tokio::spawn(async move {
             let route = shared.resolver.route(&domain).await;
             // The dispatcher is gone only when the process is.
-            let _gone = found.send(Found { id, domain, route });
+            let _gone = found.send(Found { id, domain, route, generation });
         });
     }
 

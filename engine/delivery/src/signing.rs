@@ -42,13 +42,16 @@ pub struct Signed {
 /// The pool of signers, and what they signed lately.
 #[derive(Debug)]
 pub struct Signing {
-    /// None if there are no keys.
-    work: Option<queue::Sender<Box<Job>>>,
+    keyring: Arc<Keyring>,
+    work: queue::Sender<Work>,
     /// Messages that are being signed, with further tries of them.
     underway: HashMap<QueueId, Vec<Job>>,
     kept: BTreeMap<QueueId, Kept>,
     kept_max: usize,
 }
+
+/// A message to be signed, and with what.
+type Work = (Arc<Keyring>, Box<Job>);
 
 /// A signature, and the late header fields that it covers.
 #[derive(Debug)]
@@ -58,8 +61,8 @@ struct Kept {
 }
 
 impl Signing {
-    /// Starts so many threads, or none if there are no keys. What they have signed comes out of
-    /// the channel and goes to [`Self::on_signed`].
+    /// Starts so many threads. What they have signed comes out of the channel and goes to
+    /// [`Self::on_signed`].
     ///
     /// # Errors
     /// A thread could not be started.
@@ -70,15 +73,22 @@ impl Signing {
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Signed>)> {
         // Neither channel holds more than the scheduler has handed out.
         let (tell, told) = mpsc::unbounded_channel();
-        let work =
-            if keyring.is_empty() { None } else { Some(pool(keyring, threads, clock, tell)?) };
+        let work = pool(threads, clock, &tell)?;
         let (underway, kept) = (HashMap::new(), BTreeMap::new());
-        Ok((Self { work, underway, kept, kept_max: SIGNATURES_MAX }, told))
+        Ok((Self { keyring, work, underway, kept, kept_max: SIGNATURES_MAX }, told))
+    }
+
+    /// Signs with other keys from now on; what is being signed keeps the old ones.
+    pub fn rekey(&mut self, keyring: Arc<Keyring>) {
+        self.keyring = keyring;
+        self.kept.clear();
     }
 
     /// The try at once, if it needs no signature or has one already.
     pub fn sign(&mut self, mut job: Job) -> Option<Job> {
-        let Some(work) = &self.work else { return Some(job) };
+        if self.keyring.is_empty() {
+            return Some(job);
+        }
         let id = job.attempt.id;
         if let Some(kept) = self.kept.get(&id)
             && kept.late == job.delivery.content.head
@@ -92,7 +102,7 @@ impl Signing {
         }
         self.underway.insert(id, Vec::new());
         // The threads end when this end of the channel does, and not before.
-        let _taken = work.send(Box::new(job));
+        let _taken = self.work.send((Arc::clone(&self.keyring), Box::new(job)));
         None
     }
 
@@ -138,36 +148,34 @@ fn put_in_front(job: &mut Job, signature: &Bytes) {
 }
 
 fn pool(
-    keyring: Arc<Keyring>,
     threads: usize,
     clock: &Arc<dyn Clock>,
-    tell: mpsc::UnboundedSender<Signed>,
-) -> io::Result<queue::Sender<Box<Job>>> {
+    tell: &mpsc::UnboundedSender<Signed>,
+) -> io::Result<queue::Sender<Work>> {
     let (work, jobs) = queue::channel();
     let jobs = Arc::new(Mutex::new(jobs));
     for number in 0..threads {
-        let (keyring, clock) = (Arc::clone(&keyring), Arc::clone(clock));
+        let clock = Arc::clone(clock);
         let (jobs, tell) = (Arc::clone(&jobs), tell.clone());
         std::thread::Builder::new()
             .name(format!("dkim-{number}"))
-            .spawn(move || run(&keyring, clock.as_ref(), &jobs, &tell))?;
+            .spawn(move || run(clock.as_ref(), &jobs, &tell))?;
     }
     Ok(work)
 }
 
 fn run(
-    keyring: &Keyring,
     clock: &dyn Clock,
-    jobs: &Mutex<queue::Receiver<Box<Job>>>,
+    jobs: &Mutex<queue::Receiver<Work>>,
     tell: &mpsc::UnboundedSender<Signed>,
 ) {
     loop {
         let next = jobs.lock().recv();
-        let Ok(job) = next else { return };
+        let Ok((keyring, job)) = next else { return };
         let content = &job.delivery.content;
         // A panic must not take the try with it: it would be in flight for ever.
         let signature =
-            catch_unwind(AssertUnwindSafe(|| sign::sign(keyring, content, clock.now())))
+            catch_unwind(AssertUnwindSafe(|| sign::sign(&keyring, content, clock.now())))
                 .unwrap_or(Err(SignError));
         if tell.send(Signed { job, signature }).is_err() {
             return;

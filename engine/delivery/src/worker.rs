@@ -1,6 +1,8 @@
 //! One connection's task: opens it, sends what it is given, ends when it has idled long enough.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -97,6 +99,8 @@ pub struct Shared {
     pub idle_timeout: Duration,
     /// What the time is.
     pub clock: Arc<dyn Clock>,
+    /// Other settings hold now: a connection that was opened by these gets no more work.
+    pub retired: AtomicBool,
 }
 
 /// Works in one lane until there is nothing to do.
@@ -131,7 +135,7 @@ pub async fn run(
         let begun = shared.clock.now();
         let outcomes = deliver(&mut connection, &job.delivery).await;
         let micros = shared.clock.now().since(begun).as_micros() as u64;
-        let ready = connection.is_ready();
+        let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
         let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
         let dsn = connection.offers_dsn();
@@ -140,6 +144,10 @@ pub async fn run(
             break;
         }
         match next_order(&mut connection, &mut ordered, shared.idle_timeout).await {
+            Some(Order::Try(given)) if shared.retired.load(Ordering::Relaxed) => {
+                let _gone = told.send(Told::NotTried(Box::new(given)));
+                break;
+            }
             Some(Order::Try(given)) => job = given,
             Some(Order::Close) | None => break,
         }

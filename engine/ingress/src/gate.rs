@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::RwLock;
+
 use maily_core::smtp::server::admission::Admission;
 use maily_spool::spool::Spool;
 
@@ -30,7 +32,7 @@ pub struct Limits {
 /// The one who knows how full the house is; all sessions share it.
 pub struct Gate {
     spool: Spool,
-    limits: Limits,
+    limits: RwLock<Limits>,
     disk_low: AtomicBool,
     receiving: AtomicU64,
 }
@@ -38,19 +40,31 @@ pub struct Gate {
 impl Gate {
     /// A gate in front of this spool, that knows the free disk already.
     pub fn new(spool: Spool, limits: Limits) -> Self {
+        let limits = RwLock::new(limits);
         let gate =
             Self { spool, limits, disk_low: AtomicBool::new(false), receiving: AtomicU64::new(0) };
         gate.look_at_disk();
         gate
     }
 
+    /// Other limits from now on.
+    pub fn limit(&self, limits: Limits) {
+        *self.limits.write() = limits;
+    }
+
+    /// Whether the free disk is below the reserve.
+    pub fn disk_is_low(&self) -> bool {
+        self.disk_low.load(Ordering::Relaxed)
+    }
+
     /// Whether a message may come now.
     pub fn admission(&self, octets: Option<u64>) -> Admission {
+        let limits = *self.limits.read();
         // The other half is for the messages that are under way.
-        let half = self.limits.receiving_octets_max / 2;
+        let half = limits.receiving_octets_max / 2;
         if self.disk_low.load(Ordering::Relaxed) {
             Admission::Disk
-        } else if self.spool.waiting() >= self.limits.waiting_max {
+        } else if self.spool.waiting() >= limits.waiting_max {
             Admission::Queue
         } else if self.receiving().saturating_add(octets.unwrap_or(0)) > half {
             Admission::Memory
@@ -66,7 +80,7 @@ impl Gate {
 
     fn look_at_disk(&self) {
         let low = match self.spool.free_octets() {
-            Ok(free) => free < self.limits.disk_reserve,
+            Ok(free) => free < self.limits.read().disk_reserve,
             Err(error) => {
                 tracing::error!(%error, "the free disk is not known: no mail is taken");
                 true
@@ -115,7 +129,7 @@ impl Held {
         }
         let grown = octets > self.octets;
         self.octets = octets;
-        !grown || self.gate.receiving() <= self.gate.limits.receiving_octets_max
+        !grown || self.gate.receiving() <= self.gate.limits.read().receiving_octets_max
     }
 }
 
@@ -172,7 +186,7 @@ mod tests {
     async fn a_disk_below_its_reserve_is_full_until_there_is_room() {
         let (mut gate, _folder, _queued) = gate(Limits { disk_reserve: u64::MAX, ..ROOM }).await;
         assert_eq!(gate.admission(None), Admission::Disk);
-        Arc::get_mut(&mut gate).unwrap().limits.disk_reserve = 1;
+        Arc::get_mut(&mut gate).unwrap().limits.get_mut().disk_reserve = 1;
         gate.look_at_disk();
         assert_eq!(gate.admission(None), Admission::Open);
     }

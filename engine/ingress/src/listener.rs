@@ -99,8 +99,13 @@ async fn drained(draining: &mut watch::Receiver<bool>) {
 impl Listener {
     /// Takes connections until the daemon wants to end, then waits for its sessions: those in the
     /// middle of a message may finish it.
-    pub async fn serve(self, listener: TcpListener, mut draining: watch::Receiver<bool>) {
-        let this = Arc::new(self);
+    ///
+    /// A session keeps the settings that it began with.
+    pub async fn serve(
+        settings: watch::Receiver<Arc<Self>>,
+        listener: TcpListener,
+        mut draining: watch::Receiver<bool>,
+    ) {
         let mut tasks = tokio::task::JoinSet::new();
         let for_sessions = draining.clone();
         loop {
@@ -108,7 +113,7 @@ impl Listener {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        let this = Arc::clone(&this);
+                        let this = Arc::clone(&settings.borrow());
                         let draining = for_sessions.clone();
                         tasks.spawn(async move {
                             let session = this.session(stream, peer, draining);

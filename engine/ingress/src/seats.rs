@@ -34,6 +34,16 @@ impl Seats {
         Self { taken: Arc::default(), all_max, per_address_max }
     }
 
+    /// The same seats with other limits; who sits keeps the seat.
+    pub fn limited(&self, all_max: u32, per_address_max: u32) -> Self {
+        Self { taken: Arc::clone(&self.taken), all_max, per_address_max }
+    }
+
+    /// Sessions now.
+    pub fn taken(&self) -> u32 {
+        self.taken.lock().all
+    }
+
     /// A seat for a client whose address is not known yet, if there is one left.
     pub fn take(&self) -> Option<Seat> {
         let mut taken = self.taken.lock();
@@ -96,6 +106,10 @@ mod tests {
         assert!(sit(3).is_some());
         assert!(sit(1).is_some());
         drop((_second, _third));
+        let _first = sit(1).unwrap();
+        let one_more = seats.limited(2, 1).take().unwrap();
+        assert!(seats.limited(2, 1).take().is_none(), "those who sat before count, too");
+        drop((one_more, _first));
         assert!(seats.taken.lock().by_address.is_empty());
         assert_eq!(seats.taken.lock().all, 0);
     }

@@ -1,5 +1,6 @@
 //! The commands: each a file, each a few screens at most.
 
+pub mod check;
 pub mod life;
 pub mod queue;
 pub mod send;

@@ -1,13 +1,18 @@
 //! The process: arguments, signals, the wall clock, and the wiring of the rooms.
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod clock;
 pub mod command;
 pub mod dev;
 pub mod exit;
 pub mod keys;
+pub mod logging;
+pub mod notify;
 pub mod ops;
 pub mod policy;
+pub mod preflight;
+pub mod pulse;
 pub mod receiving;
 pub mod sink;
 pub mod tls;

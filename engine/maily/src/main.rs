@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use maily::clock::WallClock;
+use maily::command::check;
 use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
@@ -21,7 +22,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A mail transfer engine: takes mail, keeps it safe, delivers it.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    about,
+    after_help = "New here? `maily dev` sends a sample mailing on this machine, without any \
+        configuration.\nA wrong command line is exit code 64 (sysexits.h)."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,10 +35,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon.
+    /// Run the daemon until TERM; HUP reads the configuration again.
+    #[command(after_help = "Example:\n  maily serve --config /etc/maily/maily.toml\n\n\
+        Exit codes: 0 ended in order, 69 an address is taken, 74 files cannot be read or written,\n\
+        77 not permitted, 78 the configuration is wrong.")]
     Serve(serve::Arguments),
-    /// Read the configuration and say what is wrong with it.
-    Check(serve::Arguments),
+    /// Read the configuration and say what is wrong with it, or what would run.
+    #[command(after_help = "Example:\n  maily check --config /etc/maily/maily.toml\n\n\
+        Exit code 78: something is wrong.")]
+    Check(check::Arguments),
     Dev(dev::Arguments),
     Queue(queue::QueueArguments),
     Trace(trace::TraceArguments),
@@ -65,7 +76,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let clock = Arc::new(WallClock::start());
     match arguments.command {
         Command::Serve(arguments) => runtime.block_on(serve::serve(arguments, clock)),
-        Command::Check(arguments) => serve::check(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),

@@ -3,11 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use parking_lot::Mutex;
-use rustls::ServerConfig as TlsConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use maily_config::config::Config;
@@ -21,16 +18,19 @@ use maily_events::recorder::Recorder;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::auth::{User, Users, hash};
 use maily_ingress::gate::{Gate, Limits};
-use maily_ingress::listener::{self, Listener};
+use maily_ingress::listener::Listener;
 use maily_ingress::seats::Seats;
 use maily_ingress::session::Shared;
 use maily_ingress::throttle::Throttle;
 use maily_spool::spool::Spool;
 
+use crate::certificate;
+
 /// What all listeners share.
 pub struct Receiving {
     door: FrontDoor,
     gate: Arc<Gate>,
+    limits: Limits,
     users: Arc<Users>,
     throttle: Arc<Mutex<Throttle>>,
     seats: Seats,
@@ -56,14 +56,11 @@ impl Receiving {
             hostname: config.node.hostname.as_str().into(),
             expire_after: config.retry.expire_after,
         };
-        let limits = Limits {
-            waiting_max: config.spool.waiting_max,
-            disk_reserve: config.spool.disk_reserve,
-            receiving_octets_max: config.smtp.receiving_size,
-        };
+        let limits = limits(config);
         Ok(Self {
             door,
             gate: Arc::new(Gate::new(spool.clone(), limits)),
+            limits,
             users: Arc::new(users(config)?),
             throttle: Arc::default(),
             seats: Seats::new(config.smtp.sessions_max, config.smtp.sessions_per_address_max),
@@ -75,22 +72,45 @@ impl Receiving {
         &self.door
     }
 
+    /// The same by another configuration; what is counted goes on being counted. The limits of
+    /// the gate hold from [`limit`](Self::limit) on.
+    pub fn again(&self, config: &Config) -> anyhow::Result<Self> {
+        let door = FrontDoor {
+            hostname: config.node.hostname.as_str().into(),
+            expire_after: config.retry.expire_after,
+            ..self.door.clone()
+        };
+        let smtp = &config.smtp;
+        Ok(Self {
+            door,
+            gate: self.gate(),
+            limits: limits(config),
+            users: Arc::new(users(config)?),
+            throttle: Arc::clone(&self.throttle),
+            seats: self.seats.limited(smtp.sessions_max, smtp.sessions_per_address_max),
+        })
+    }
+
+    /// Has the gate keep to our limits.
+    pub fn limit(&self) {
+        self.gate.limit(self.limits);
+    }
+
     /// Whether there is room for more mail.
     pub fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)
     }
 
-    /// Binds one listener.
-    pub fn listen(
+    /// What one listener is to do.
+    pub fn listener(
         &self,
         config: &Config,
         settings: &ListenerSettings,
-    ) -> anyhow::Result<(Listener, tokio::net::TcpListener)> {
-        let address = settings.address;
-        let bound = listener::bind(address)
-            .with_context(|| format!("cannot listen on {address} for SMTP"))?;
-        let acceptor =
-            if settings.tls == ListenerTls::None { None } else { Some(certificate(config)?) };
+    ) -> anyhow::Result<Listener> {
+        let acceptor = match settings.tls {
+            ListenerTls::None => None,
+            _ => Some(TlsAcceptor::from(certificate::load(&config.tls)?)),
+        };
         let smtp = &config.smtp;
         let server = ServerConfig {
             hostname: config.node.hostname.as_str().into(),
@@ -111,15 +131,22 @@ impl Receiving {
             idle_timeout: smtp.idle_timeout,
             data_timeout: smtp.data_timeout,
         };
-        let listener = Listener {
+        Ok(Listener {
             shared: Arc::new(shared),
             server: Arc::new(server),
             implicit_tls: settings.tls == ListenerTls::Implicit,
             relay_networks: smtp.relay_networks.clone(),
             proxies: settings.proxy_protocol_from.clone(),
             seats: self.seats.clone(),
-        };
-        Ok((listener, bound))
+        })
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        waiting_max: config.spool.waiting_max,
+        disk_reserve: config.spool.disk_reserve,
+        receiving_octets_max: config.smtp.receiving_size,
     }
 }
 
@@ -142,22 +169,4 @@ fn users(config: &Config) -> anyhow::Result<Users> {
         users.insert(user.name.as_str().into(), User { hash, tenant, class });
     }
     Ok(Users::new(users))
-}
-
-fn certificate(config: &Config) -> anyhow::Result<TlsAcceptor> {
-    let (Some(chain), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
-        bail!("a listener with TLS needs tls.certificate and tls.key");
-    };
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("no certificate in {}", chain.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("no private key in {}", key.display()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = TlsConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .context("certificate and key do not fit")?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -2,35 +2,46 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use maily_config::change;
+use maily_config::change::Change;
 use maily_config::config::Config;
+use maily_config::config::receiving::Listener as Listening;
 use maily_config::config::sending::EgressTls;
 use maily_config::value::RouteDomain;
 use maily_core::clock::Clock;
+use maily_core::dkim::keyring::Keyring;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::smtp::client::TlsPolicy;
 use maily_delivery::control::Control;
 use maily_delivery::counters::Counters;
-use maily_delivery::dispatcher::{Dispatcher, Parts};
+use maily_delivery::dispatcher::{Dispatcher, Parts, Settings as Deciding, Stage};
 use maily_delivery::reports::Reporting;
 use maily_delivery::signing::{Signed, Signing};
 use maily_delivery::worker;
 use maily_egress::connection::Settings;
 use maily_egress::resolve::Resolver;
 use maily_events::recorder::Recorder;
+use maily_ingress::accept::FrontDoor;
+use maily_ingress::listener;
+use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
+use crate::exit::{Exit, Failure};
 use crate::keys;
 use crate::ops;
 use crate::ops::{Check, Watched};
 use crate::policy;
+use crate::pulse::Pulse;
 use crate::receiving::Receiving;
 use crate::unbuilt;
 
@@ -51,7 +62,19 @@ pub struct Daemon {
     pub events: Recorder,
     /// Where it answers about its health, if it does.
     pub ops: Option<SocketAddr>,
+    /// By what it runs now.
+    config: Config,
+    clock: Arc<dyn Clock>,
+    receiving: Receiving,
+    pulse: Arc<Pulse>,
+    /// Why the last reload changed nothing, if it did not.
+    refused: Arc<Mutex<Option<String>>>,
+    settings: watch::Sender<Deciding>,
+    /// In the order of the configuration.
+    listeners: Vec<Live>,
     draining: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
+    sessions: JoinSet<()>,
     tasks: JoinSet<()>,
     /// Ended with the daemon, not waited for.
     watching: JoinSet<()>,
@@ -59,90 +82,229 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts everything.
-    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        unbuilt::check(config)?;
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        unbuilt::check(config).map_err(wrong)?;
         let (queue, queued) = mpsc::channel(QUEUE_LENGTH);
         let spool = open_spool(config, queue)?;
         let events = Recorder::open(&config.events.folder, config.events.segment_size)
-            .context("the event log could not be opened")?;
+            .context("the event log could not be opened")
+            .map_err(|error| Failure::new(Exit::Io, error))?;
         let (drain, draining) = watch::channel(false);
+        let (stage, stages) = watch::channel(Stage::Running);
         let counters = Arc::new(Counters::default());
-        let mut tasks = JoinSet::new();
-        let shared = Arc::new(sending(config, &clock)?);
+        let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
         let seed = clock.now().as_micros();
-        let scheduler = Scheduler::new(policy::policy(config)?, seed);
-        let receiving = Receiving::new(config, &spool, &events, &clock)?;
-        let reporting = Reporting {
-            hostname: Arc::clone(&receiving.door().hostname),
-            delay_notice_after: config.retry.delay_notice_after,
-            expire_after: config.retry.expire_after,
-            ids: Arc::clone(&receiving.door().ids),
-        };
+        let receiving = Receiving::new(config, &spool, &events, &clock).map_err(wrong)?;
+        let first = settings(config, &clock, receiving.door()).map_err(wrong)?;
+        let keyring = Arc::clone(&first.keyring);
+        let scheduler = Scheduler::new(first.policy.clone(), seed);
+        let (settings, deciding) = watch::channel(first);
         let (control, commands) = Control::new();
         let parts = Parts {
             scheduler,
             spool: spool.clone(),
             events: events.clone(),
-            shared,
+            settings: deciding,
             counters: Arc::clone(&counters),
-            signing: signing(config, &clock)?,
-            reporting,
+            signing: signing(config, keyring, &clock)?,
             commands,
         };
-        tasks.spawn(Dispatcher::run(parts, queued, draining.clone()));
+        tasks.spawn(Dispatcher::run(parts, queued, stages));
         let mut smtp = Vec::new();
+        let mut listeners = Vec::new();
+        for (live, listener, bound) in listen(config, &receiving)? {
+            smtp.push(bound.local_addr()?);
+            listeners.push(live);
+            sessions.spawn(Listener::serve(listener, bound, draining.clone()));
+        }
+        let pulse = Arc::new(Pulse::new(Arc::clone(&counters), Arc::clone(&clock)));
+        let refused = Arc::default();
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
-        for settings in &config.listener {
-            let (listener, bound) = receiving.listen(config, settings)?;
-            smtp.push(bound.local_addr()?);
-            tasks.spawn(listener.serve(bound, draining.clone()));
-        }
-        let mut ops = None;
-        if let Some(address) = config.ops.listen {
-            let watch = Watch { counters: Arc::clone(&counters), spool: spool.clone() };
-            let (bound, serve) = ops::bind(address, Arc::new(watch))
-                .await
-                .with_context(|| format!("cannot listen on {address} for health and metrics"))?;
-            watching.spawn(serve);
-            ops = Some(bound);
-        }
-        Ok(Self { smtp, counters, control, spool, events, ops, draining: drain, tasks, watching })
+        let watch = Watch {
+            pulse: Arc::clone(&pulse),
+            refused: Arc::clone(&refused),
+            draining,
+            counters: Arc::clone(&counters),
+            spool: spool.clone(),
+        };
+        let ops = answer(config.ops.listen, watch, &mut watching).await?;
+        Ok(Self {
+            smtp,
+            counters,
+            control,
+            spool,
+            events,
+            ops,
+            config: config.clone(),
+            clock,
+            receiving,
+            pulse,
+            refused,
+            settings,
+            listeners,
+            draining: drain,
+            stage,
+            sessions,
+            tasks,
+            watching,
+        })
     }
 
-    /// Ends: no new mail, attempts under way may finish within the bound, all is written.
-    pub async fn stop(mut self, bound: Duration) -> anyhow::Result<()> {
-        self.draining.send_replace(true);
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(bound, all).await.is_err() {
-            tracing::warn!("not all sessions ended in time: their mail is tried again");
+    /// By what it runs now.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Goes on with another configuration, all of it or, on an error, none. What needs a restart
+    /// stays as it was; tells what has changed.
+    pub fn reload(&mut self, mut new: Config) -> anyhow::Result<Vec<Change>> {
+        unbuilt::check(&new)?;
+        let changes = change::changes(&self.config, &new);
+        new.keep_open(&self.config);
+        let receiving = self.receiving.again(&new)?;
+        let settings = settings(&new, &self.clock, receiving.door())?;
+        let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
+        let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
+        // From here on nothing can fail.
+        self.settings.send_replace(settings);
+        for (live, listener) in self.listeners.iter().zip(listeners) {
+            live.send_replace(Arc::new(listener));
         }
+        receiving.limit();
+        (self.receiving, self.config) = (receiving, new);
+        *self.refused.lock() = None;
+        Ok(changes)
+    }
+
+    /// A reload was asked for, and changed nothing.
+    pub fn reload_failed(&self, why: &str) {
+        *self.refused.lock() = Some(why.to_owned());
+    }
+
+    /// Whether the delivery loop turns.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// Ends: no new mail, what is under way may finish within the bound, all is written.
+    pub async fn stop(self, bound: Duration) -> anyhow::Result<()> {
+        self.stop_unless(bound, std::future::pending()).await
+    }
+
+    /// The same; what is under way is not waited for any longer when there is a hurry.
+    pub async fn stop_unless(
+        mut self,
+        bound: Duration,
+        hurry: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        self.draining.send_replace(true);
+        self.stage.send_replace(Stage::Draining);
+        let all = async {
+            // The queue must be there for messages that are still being sent to us.
+            while self.sessions.join_next().await.is_some() {}
+            self.stage.send_replace(Stage::Ending);
+            while self.tasks.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = all => {}
+            () = hurry => {}
+            () = tokio::time::sleep(bound) => {
+                tracing::warn!("not all sessions ended in time: their mail is tried again");
+            }
+        }
+        self.sessions.shutdown().await;
         self.tasks.shutdown().await;
         self.watching.shutdown().await;
         self.spool.flush().await.context("the spool could not be written at the end")
     }
 
-    /// Whether a task of the daemon has ended by itself, which none should.
-    pub fn is_whole(&mut self) -> bool {
-        self.tasks.try_join_next().is_none()
+    /// Returns when a part of the daemon has ended by itself, which none should.
+    pub async fn broken(&mut self) {
+        tokio::select! {
+            Some(_) = self.tasks.join_next() => {}
+            Some(_) = self.sessions.join_next() => {}
+            else => std::future::pending::<()>().await,
+        }
     }
+
+    /// Whether no part of the daemon has ended by itself.
+    pub fn is_whole(&mut self) -> bool {
+        self.tasks.try_join_next().is_none() && self.sessions.try_join_next().is_none()
+    }
+}
+
+/// Changes what a listener does.
+type Live = watch::Sender<Arc<Listener>>;
+/// What a listener is made of.
+type Bound = (Live, watch::Receiver<Arc<Listener>>, TcpListener);
+
+/// Binds all listeners.
+fn listen(config: &Config, receiving: &Receiving) -> Result<Vec<Bound>, Failure> {
+    let bind = |each: &Listening| {
+        let listener = receiving.listener(config, each).map_err(wrong)?;
+        let (live, listener) = watch::channel(Arc::new(listener));
+        let bound = listener::bind(each.address)
+            .map_err(|error| cannot_listen(each.address, "SMTP", error))?;
+        Ok((live, listener, bound))
+    };
+    config.listener.iter().map(bind).collect()
+}
+
+/// Answers about health where the configuration says so.
+async fn answer(
+    address: Option<SocketAddr>,
+    watch: Watch,
+    watching: &mut JoinSet<()>,
+) -> Result<Option<SocketAddr>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let (bound, serve) = ops::bind(address, Arc::new(watch))
+        .await
+        .map_err(|error| cannot_listen(address, "health and metrics", error))?;
+    watching.spawn(serve);
+    Ok(Some(bound))
+}
+
+fn wrong(error: anyhow::Error) -> Failure {
+    Failure::new(Exit::Config, error)
+}
+
+fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> Failure {
+    let exit = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        _ => Exit::Unavailable,
+    };
+    let text = format!("cannot listen on {address} for {what}");
+    Failure::new(exit, anyhow::Error::from(error).context(text))
 }
 
 /// What the ops listener sees of the daemon.
 struct Watch {
+    pulse: Arc<Pulse>,
+    refused: Arc<Mutex<Option<String>>>,
+    draining: watch::Receiver<bool>,
     counters: Arc<Counters>,
     spool: Spool,
 }
 
 impl Watched for Watch {
     fn alive(&self) -> bool {
-        self.counters.turns.load(Ordering::Relaxed) > 0
+        self.pulse.is_alive()
     }
 
     fn checks(&self) -> Vec<Check> {
         let failures = self.spool.stats().failures;
         let reason = format!("{failures} writes or syncs have failed");
-        vec![Check { name: "spool", ok: failures == 0, reason }]
+        let draining = *self.draining.borrow();
+        let ending = if draining { "the daemon ends" } else { "not ending" };
+        let refused = self.refused.lock().clone();
+        let read = refused.unwrap_or_else(|| "read".to_owned());
+        vec![
+            Check { name: "spool", ok: failures == 0, reason },
+            Check { name: "draining", ok: !draining, reason: ending.to_owned() },
+            // The old configuration still holds, so mail is taken all the same.
+            Check { name: "configuration", ok: true, reason: read },
+        ]
     }
 
     fn metrics(&self) -> String {
@@ -174,12 +336,24 @@ impl Watched for Watch {
 fn open_spool(
     config: &Config,
     queue: mpsc::Sender<maily_spool::submission::Spooled>,
-) -> anyhow::Result<Spool> {
+) -> Result<Spool, Failure> {
     let journal =
         JournalOptions { segment_octets: config.spool.segment_size, ..JournalOptions::default() };
     let hot_octets_max = usize::try_from(config.spool.hot_size)?;
     let options = SpoolOptions { journal, hot_octets_max };
-    Spool::open(&config.spool.folder, &options, queue).map_err(|error| anyhow!(error))
+    Spool::open(&config.spool.folder, &options, queue)
+        .map_err(|error| Failure::new(Exit::Io, anyhow!(error)))
+}
+
+fn settings(config: &Config, clock: &Arc<dyn Clock>, door: &FrontDoor) -> anyhow::Result<Deciding> {
+    let reporting = Reporting {
+        hostname: Arc::clone(&door.hostname),
+        delay_notice_after: config.retry.delay_notice_after,
+        expire_after: config.retry.expire_after,
+        ids: Arc::clone(&door.ids),
+    };
+    let (policy, keyring) = (policy::policy(config)?, keyring(config)?);
+    Ok(Deciding { policy, shared: Arc::new(sending(config, clock)?), keyring, reporting })
 }
 
 fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
@@ -205,20 +379,25 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Sh
         },
         idle_timeout: egress.idle_timeout,
         clock: Arc::clone(clock),
+        retired: AtomicBool::new(false),
+    })
+}
+
+fn keyring(config: &Config) -> anyhow::Result<Arc<Keyring>> {
+    keys::load(config).map(Arc::new).map_err(|faults| {
+        let texts: Vec<_> = faults.into_iter().map(|fault| fault.text).collect();
+        anyhow!(texts.join("; "))
     })
 }
 
 fn signing(
     config: &Config,
+    keyring: Arc<Keyring>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Signing, mpsc::UnboundedReceiver<Signed>)> {
-    let keyring = keys::load(config).map_err(|faults| {
-        let texts: Vec<_> = faults.into_iter().map(|fault| fault.text).collect();
-        anyhow!(texts.join("; "))
-    })?;
     let threads = match config.dkim_threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    Signing::start(Arc::new(keyring), threads, clock).context("the signers could not be started")
+    Signing::start(keyring, threads, clock).context("the signers could not be started")
 }

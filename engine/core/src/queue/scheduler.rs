@@ -154,6 +154,17 @@ impl Scheduler {
         }
     }
 
+    /// Every destination is looked up anew before mail goes there.
+    pub fn forget_routes(&mut self) {
+        for number in self.destinations.numbers() {
+            let route = self.destinations.get_mut(number).map(|found| &mut found.route);
+            // The answer to a question that was asked is still to come.
+            if let Some(Route::Site { until, .. } | Route::Failed { until, .. }) = route {
+                *until = Timestamp::EPOCH;
+            }
+        }
+    }
+
     /// Takes an entry.
     pub fn insert(&mut self, now: Timestamp, new: &NewEntry<'_>) {
         let entry = Entry {

@@ -638,3 +638,24 @@ fn only_so_many_look_ups_and_settlements_are_under_way() {
     }
     assert_eq!(leaving, LEAVING_MAX);
 }
+
+#[test]
+fn after_routes_are_forgotten_a_destination_is_looked_up_anew() {
+    let mut scheduler = Scheduler::new(Policy::default(), 1);
+    let (domain, stream) = (&Domain::parse("a.example").unwrap(), &Stream::default());
+    let insert = |scheduler: &mut Scheduler, n| {
+        let (id, expires_at, due) = (QueueId::from_u64(n), EXPIRY, START);
+        let new = NewEntry { id, domain, stream, expires_at, attempts: 0, due, recipients: 1 };
+        scheduler.insert(START, &new);
+    };
+    insert(&mut scheduler, 1);
+    let Some(Action::Resolve(id, _)) = scheduler.poll(START) else { panic!() };
+    // A question that is under way is not asked twice.
+    scheduler.forget_routes();
+    assert_eq!(scheduler.poll(START), None);
+    scheduler.on_resolved(START, id, Ok("mx.a.example"), VALID);
+    assert!(matches!(scheduler.poll(START), Some(Action::Attempt(_))));
+    scheduler.forget_routes();
+    insert(&mut scheduler, 2);
+    assert!(matches!(scheduler.poll(START), Some(Action::Resolve(..))));
+}

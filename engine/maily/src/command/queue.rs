@@ -8,8 +8,10 @@ use maily_spool::listing;
 
 use crate::exit::{Exit, Failure};
 
-/// List the messages that wait.
+/// List the messages that wait, with attempts, next time and last reply.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  maily queue --spool /var/lib/maily/spool\n\n\
+    It reads the files beside a running daemon. Exit code 1: nothing waits.")]
 pub struct QueueArguments {
     /// The folder of the spool.
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/maily/spool")]

@@ -15,6 +15,11 @@ use crate::exit::{Exit, Failure};
 
 /// Send one message by SMTP: to try a server, or from a script.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    maily send --plain --from me@example.net --to you@example.org --text 'Hello'\n  \
+    maily send --server mail.example.net:587 --user me --from me@example.net \\\n      \
+    --to you@example.org --message letter.eml\n\n\
+    Exit codes: 0 taken, 69 refused for good, 75 try again later.")]
 pub struct Arguments {
     /// The server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:2525")]

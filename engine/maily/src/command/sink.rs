@@ -18,6 +18,9 @@ use crate::tls;
 
 /// Receive mail, count it and throw it away: something to send to while testing.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    maily sink --keep /tmp/mail               take all mail on 127.0.0.1:2526, keep it\n  \
+    maily sink --behave reject:0.1 --json     refuse a tenth of the recipients")]
 pub struct Arguments {
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2526")]

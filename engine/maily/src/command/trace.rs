@@ -18,6 +18,10 @@ use crate::exit::{Exit, Failure};
 /// Acceptance, each attempt with whom it was made and what was answered, and the reports that were
 /// sent about it, with what became of these. Ends with 1 if nothing matches.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  maily trace bob@example.org\n  \
+    maily trace 6h19jz8580000          the id after \"queued as\"\n  \
+    maily trace '<a1b2@example.net>'   a Message-ID\n\n\
+    It reads the files beside a running daemon. Exit code 1: nothing was found.")]
 pub struct TraceArguments {
     /// A queue id, a Message-ID (with or without angle brackets), or a recipient.
     what: String,

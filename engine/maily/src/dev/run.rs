@@ -21,6 +21,10 @@ use crate::wire::Daemon;
 
 /// Run the whole daemon on this machine, with a made-up world to send to and a sample mailing.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  maily dev                 send a sample mailing, then stay\n  \
+    maily dev --drain --json  end when it is settled, print the sums"
+)]
 pub struct Arguments {
     /// Messages of the sample mailing.
     #[arg(long, value_name = "N", default_value_t = 10_000)]

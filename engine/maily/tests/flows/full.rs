@@ -92,6 +92,7 @@ impl Place {
             ids: Arc::new(Mutex::new(QueueIdSource::new(1))),
         };
         let (spool_too, counters_too) = (spool.clone(), Arc::clone(&counters));
+        let (_decided, reporting) = tokio::sync::watch::channel(reporting);
         let writer = Writer { spool: spool_too, events, clock, counters: counters_too, reporting };
         let (owed, owing) = mpsc::channel(10);
         let writing = tokio::spawn(writer.run(owing));

@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) dns: SocketAddr,
     /// Where the sink listens.
     pub(crate) sink: SocketAddr,
+    /// What it has seen.
+    pub(crate) ledger: Arc<Ledger>,
     kept: PathBuf,
     _runtime: tokio::runtime::Runtime,
 }
@@ -64,6 +66,11 @@ pub(crate) struct World {
 impl World {
     /// Starts them; the sink keeps its messages in `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::behaving(folder, Behaviour::Accept)
+    }
+
+    /// The same with a sink that behaves like this.
+    pub(crate) fn behaving(folder: &Path, behaviour: Behaviour) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -71,10 +78,11 @@ impl World {
             .unwrap();
         let kept = folder.join("kept");
         std::fs::create_dir_all(&kept).unwrap();
+        let ledger = Arc::new(Ledger::keeping(kept.clone()));
         let sink = Sink {
             name: "mx.sink.example".into(),
-            behaviour: Behaviour::Accept,
-            ledger: Arc::new(Ledger::keeping(kept.clone())),
+            behaviour,
+            ledger: Arc::clone(&ledger),
             tls: Some(maily::tls::self_signed("mx.sink.example").unwrap()),
             clock: Arc::new(WallClock::start()),
             remember: true,
@@ -87,7 +95,23 @@ impl World {
         zone.address("mx.sink.example", own_address());
         let (dns, serve) = runtime.block_on(dns::bind(zone)).unwrap();
         runtime.spawn(serve);
-        Self { dns, sink: address, kept, _runtime: runtime }
+        Self { dns, sink: address, ledger, kept, _runtime: runtime }
+    }
+
+    /// How often message `number` of [`load`](crate::support::client::load) has come.
+    pub(crate) fn came(&self, numbers: &[u64]) -> Vec<u32> {
+        let taken = self.ledger.taken();
+        let key = |number: &u64| {
+            let id = format!("<{number}@client.example>");
+            (id.into(), format!("r{number}@{DOMAIN}").into())
+        };
+        numbers.iter().map(|number| taken.get(&key(number)).copied().unwrap_or(0)).collect()
+    }
+
+    /// Waits until each of these has come; fails if one came twice.
+    pub(crate) fn each_came_once(&self, numbers: &[u64]) {
+        wait_for("all that was acknowledged", || !self.came(numbers).contains(&0));
+        assert!(self.came(numbers).iter().all(|times| *times == 1), "a message came twice");
     }
 
     /// Waits for this many messages; gives all that the sink has, in the order in which they came.

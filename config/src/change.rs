@@ -1,0 +1,229 @@
+//! What differs between two configurations, key by key, and which of it needs a restart.
+//!
+//! A value is shown as Rust shows it; secrets hide themselves.
+
+use std::fmt;
+
+use crate::config::Config;
+
+/// Keys that are read once, at start: what is open cannot be opened elsewhere without a gap. A `*`
+/// stands for the number of an entry.
+const RESTART: &[&str] = &[
+    "node.id",
+    "spool.folder",
+    "spool.segment_size",
+    "spool.hot_size",
+    "events.folder",
+    "events.segment_size",
+    "listener.*.address",
+    "dkim_threads",
+    "ops.listen",
+    "log.format",
+];
+
+/// Tables of which all keys are such: the queue counts by the number of a source.
+const TABLES: &[&str] = &["source.*", "pool.*"];
+
+/// A key with another value than before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Such as `retry.delay_min`, or `route.1` for a whole entry.
+    pub key: String,
+    /// What it was; none for an entry that was not there.
+    pub old: Option<String>,
+    /// What it is; none for an entry that is gone.
+    pub new: Option<String>,
+}
+
+impl Change {
+    /// Whether a running daemon goes on with the old value until it is started again.
+    pub fn needs_restart(&self) -> bool {
+        let numbered = |part: &str| part.bytes().all(|octet| octet.is_ascii_digit());
+        let parts = self.key.split('.').map(|part| if numbered(part) { "*" } else { part });
+        let plain = parts.collect::<Vec<_>>().join(".");
+        // A listener that comes or goes is a socket that does.
+        RESTART.contains(&plain.as_str())
+            || plain == "listener.*"
+            || TABLES.iter().any(|table| plain.starts_with(table))
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "{}: {old} -> {new}", self.key),
+            (None, Some(new)) => write!(f, "{}: added {new}", self.key),
+            (Some(old), None) => write!(f, "{}: removed {old}", self.key),
+            (None, None) => f.write_str(&self.key),
+        }
+    }
+}
+
+/// All that differs.
+pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    old.compare(new, "", &mut changes);
+    changes
+}
+
+/// A value with keys of its own.
+pub(crate) trait Compare {
+    /// Adds what differs below `at`.
+    fn compare(&self, new: &Self, at: &str, changes: &mut Vec<Change>);
+}
+
+impl<T: Compare + fmt::Debug> Compare for Vec<T> {
+    fn compare(&self, new: &Self, at: &str, changes: &mut Vec<Change>) {
+        for index in 0..self.len().max(new.len()) {
+            let key = join(at, &index.to_string());
+            match (self.get(index), new.get(index)) {
+                (Some(old), Some(new)) => old.compare(new, &key, changes),
+                (old, new) => changes.push(Change {
+                    key,
+                    old: old.map(|old| format!("{old:?}")),
+                    new: new.map(|new| format!("{new:?}")),
+                }),
+            }
+        }
+    }
+}
+
+/// The name of a key below another.
+pub(crate) fn join(at: &str, key: &str) -> String {
+    let key = key.trim_start_matches("r#");
+    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+}
+
+/// Compares a table: the kind `table` of a declared key.
+pub(crate) fn table<T: Compare>(old: &T, new: &T, key: &str, changes: &mut Vec<Change>) {
+    old.compare(new, key, changes);
+}
+
+/// Compares a value: the kind `default` of a declared key.
+pub(crate) fn default<T>(old: &T, new: &T, key: &str, changes: &mut Vec<Change>)
+where
+    T: PartialEq + fmt::Debug,
+{
+    if old != new {
+        let (old, new) = (Some(format!("{old:?}")), Some(format!("{new:?}")));
+        changes.push(Change { key: key.to_owned(), old, new });
+    }
+}
+
+/// Compares a value that is unset by default: the kind `example` of a declared key.
+pub(crate) fn example<T>(old: &T, new: &T, key: &str, changes: &mut Vec<Change>)
+where
+    T: PartialEq + fmt::Debug,
+{
+    default(old, new, key, changes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::parse;
+
+    fn read(text: &str) -> Config {
+        parse(text, "test").unwrap()
+    }
+
+    #[test]
+    fn what_changed_is_named_with_both_values() {
+        let old = read("[retry]\ndelay_min = \"1m\"\n[[source]]\nname = \"a\"\n");
+        let new = read(
+            "drain_timeout = \"5s\"\n[[source]]\nname = \"b\"\n[[source]]\nname = \"c\"\n\
+             [[site]]\nmatch = \"x.example\"\n",
+        );
+        let told: Vec<_> = changes(&old, &new).iter().map(ToString::to_string).collect();
+        let [drain, a, c, site, retry] = told.as_slice() else { panic!("{told:#?}") };
+        assert_eq!(drain, "drain_timeout: 30s -> 5s");
+        assert_eq!(a, "source.0.name: \"a\" -> \"b\"");
+        assert!(c.starts_with("source.1: added Source { name: \"c\""), "{c}");
+        assert!(site.starts_with("site.0: added Site { match: \"x.example\""), "{site}");
+        assert_eq!(retry, "retry.delay_min: 60s -> 300s");
+        assert!(changes(&old, &old).is_empty());
+        let back: Vec<_> = changes(&new, &old).iter().map(ToString::to_string).collect();
+        assert!(back.iter().any(|change| change.starts_with("source.1: removed")), "{back:?}");
+    }
+
+    #[test]
+    fn what_is_open_needs_a_restart_and_nothing_else_does() {
+        let old = read("");
+        let new = read(
+            "[node]\nid = 3\nhostname = \"a.example\"\n[spool]\nfolder = \"/x\"\n\
+             [[listener]]\naddress = \"127.0.0.1:26\"\n[[listener]]\naddress = \"127.0.0.1:27\"\n\
+             [log]\nfilter = \"debug\"\nformat = \"json\"\n",
+        );
+        let all = changes(&old, &new);
+        let (restart, live): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.needs_restart());
+        let keys = |some: Vec<&Change>| some.iter().map(|one| one.key.clone()).collect::<Vec<_>>();
+        let expected =
+            ["node.id", "spool.folder", "listener.0.address", "listener.1", "log.format"];
+        assert_eq!(keys(restart), expected);
+        assert_eq!(keys(live), ["node.hostname", "log.filter"]);
+    }
+
+    #[test]
+    fn what_is_kept_open_is_what_needs_a_restart() {
+        let old = read("");
+        let text: Vec<_> = RESTART
+            .iter()
+            .map(|name| match *name {
+                "node.id" => "node.id = 3",
+                "listener.*.address" => "listener = [{ address = \"127.0.0.1:26\" }]",
+                "dkim_threads" => "dkim_threads = 3",
+                "ops.listen" => "ops.listen = \"127.0.0.1:1\"",
+                "log.format" => "log.format = \"json\"",
+                "spool.folder" => "spool.folder = \"/x\"",
+                "events.folder" => "events.folder = \"/y\"",
+                "spool.segment_size" => "spool.segment_size = \"1MiB\"",
+                "events.segment_size" => "events.segment_size = \"1MiB\"",
+                "spool.hot_size" => "spool.hot_size = \"1MiB\"",
+                other => panic!("give {other} another value here"),
+            })
+            .collect();
+        let mut new = read(&text.join("\n"));
+        assert_eq!(changes(&old, &new).len(), RESTART.len());
+        new.keep_open(&old);
+        assert_eq!(changes(&old, &new), []);
+    }
+
+    #[test]
+    fn a_listener_is_known_by_its_address() {
+        let two = |first: &str, second: &str| {
+            read(&format!("[[listener]]\n{first}\n[[listener]]\n{second}\n"))
+        };
+        let (a, b) = ("address = \"127.0.0.1:26\"", "address = \"127.0.0.1:27\"");
+        let from = "proxy_protocol_from = [\"192.0.2.1\"]";
+        let mut new = two(&format!("{b}\n{from}"), "address = \"127.0.0.1:28\"");
+        new.keep_open(&two(a, b));
+        assert_eq!(new.listener, two(a, &format!("{b}\n{from}")).listener);
+    }
+
+    #[test]
+    fn keys_that_need_a_restart_exist() {
+        let known = |name: &str| {
+            let (header, key) = name.rsplit_once('.').unwrap_or(("", name));
+            let header = header.trim_end_matches(".*");
+            crate::config::SECTIONS.iter().any(|section| {
+                section.header.trim_matches(['[', ']']) == header
+                    && section.keys.iter().any(|each| each.written() == key)
+            })
+        };
+        for name in RESTART {
+            assert!(known(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_change_shows_a_secret() {
+        let user = |hash: &str| {
+            read(&format!(
+                "[[user]]\nname = \"a\"\npassword_hash = \"$argon2id$v=19$m=1$s${hash}\""
+            ))
+        };
+        let told = format!("{:?}", changes(&user("canary1"), &user("canary2")));
+        assert!(told.contains("user.0.password_hash"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+    }
+}

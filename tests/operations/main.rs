@@ -1,0 +1,14 @@
+//! The daemon as operators meet it: signals, the service manager, health, exit codes, secrets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot do its part must fail"
+)]
+
+mod commands;
+mod ending;
+mod manager;
+mod reload;
+#[path = "../support/mod.rs"]
+mod support;
+mod unit;
