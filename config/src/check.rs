@@ -130,7 +130,6 @@ fn bounds(config: &Config, faults: &mut Faults) {
         ("smtp.sessions_max", smtp.sessions_max.into()),
         ("smtp.sessions_per_address_max", smtp.sessions_per_address_max.into()),
         ("smtp.auth_failures_max", smtp.auth_failures_max.into()),
-        ("egress.depth", config.egress.depth.into()),
         ("egress.port", config.egress.port.into()),
         ("egress.connections_max", config.egress.connections_max.into()),
         ("limits.connections_max", config.limits.connections_max.into()),
@@ -192,8 +191,14 @@ fn sources_and_routes(config: &Config, faults: &mut Faults) {
     let domains = config.route.iter().map(|route| route.domain.to_string());
     faults.unique("route", "domain", domains);
     for (index, route) in config.route.iter().enumerate() {
-        if route.host.is_empty() {
-            faults.add(&[&format!("route.{index}.host")], "a [[route]] needs a host");
+        if route.host.0.is_empty() && route.tls.is_none() {
+            let keys = [format!("route.{index}.host"), format!("route.{index}")];
+            let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+            faults.add(&keys, "a [[route]] needs a host, or tls");
+        }
+        if route.host.0.is_empty() && route.user.is_some() {
+            let user = format!("route.{index}.user");
+            faults.add(&[&user], "a route with a user needs a host: a password is for one's own");
         }
         if route.port == Some(0) {
             faults.add(&[&format!("route.{index}.port")], "a route's port must not be 0");

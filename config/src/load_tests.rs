@@ -78,15 +78,15 @@ fn a_value_of_the_wrong_form_is_told_with_a_right_one() {
 #[test]
 fn a_missing_key_is_named() {
     check(
-        "[[route]]\ndomain = \"*\"\n",
-        "maily.toml:1:1: the key `host` is missing here
+        "[[route]]\nhost = \"a\"\n",
+        "maily.toml:1:1: the key `domain` is missing here
  1 | [[route]]
    | ^^^^^^^^^",
     );
     check(
-        "[[route]]\ndomain = \"*\"\nhost = \"\"\n",
-        "maily.toml:3:8: a [[route]] needs a host
- 3 | host = \"\"
+        "[[route]]\ndomain = \"*\"\nhost = []\n",
+        "maily.toml:3:8: a [[route]] needs a host, or tls
+ 3 | host = []
    |        ^^",
     );
 }
@@ -135,7 +135,7 @@ fn what_does_not_hold_together_is_told() {
         ),
         ("[retry]\nfactor = 0.5", "2:10: retry.factor must be from 1 to 1000"),
         ("[retry]\njitter = nan", "2:10: retry.jitter must be from 0 to 1"),
-        ("[egress]\ndepth = 0", "2:9: egress.depth must not be 0"),
+        ("[egress]\nport = 0", "2:8: egress.port must not be 0"),
         (
             "[limits]\nconnections_max = 2",
             "2:19: limits.connections_initial must not be above limits.connections_max",
@@ -153,6 +153,10 @@ fn what_does_not_hold_together_is_told() {
         (
             "[[route]]\ndomain = \"*\"\nhost = \"a\"\nuser = \"a\"",
             "4:8: a route needs both user and password, or neither",
+        ),
+        (
+            "[[route]]\ndomain = \"*\"\ntls = \"may\"\nuser = \"a\"\npassword.env = \"A\"",
+            "4:8: a route with a user needs a host: a password is for one's own",
         ),
         (
             "[smtp]\nrelay_networks = [\"0.0.0.0/0\"]",

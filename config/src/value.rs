@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -277,7 +278,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Whom a route is for: `*` for every domain without its own, or one domain.
+/// Whom a route is for: `*` for every domain without its own, one domain, or all below one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum RouteDomain {
@@ -285,6 +286,8 @@ pub enum RouteDomain {
     Any,
     /// This domain.
     Name(Domain),
+    /// All domains below this one: `.example.net`.
+    Below(Domain),
 }
 
 impl fmt::Display for RouteDomain {
@@ -292,6 +295,7 @@ impl fmt::Display for RouteDomain {
         match self {
             Self::Any => f.write_str("*"),
             Self::Name(domain) => domain.fmt(f),
+            Self::Below(domain) => write!(f, ".{domain}"),
         }
     }
 }
@@ -303,9 +307,70 @@ impl TryFrom<String> for RouteDomain {
         if text == "*" {
             return Ok(Self::Any);
         }
-        Domain::parse(&text)
-            .map(Self::Name)
-            .map_err(|_| format!("`{text}` is neither \"*\" nor a domain"))
+        let (name, make): (_, fn(Domain) -> Self) = match text.strip_prefix('.') {
+            Some(above) => (above, Self::Below),
+            None => (text.as_str(), Self::Name),
+        };
+        Domain::parse(name).map(make).map_err(|_| format!("`{text}` is neither \"*\" nor a domain"))
+    }
+}
+
+/// A host that takes mail: `relay.example.net`, `relay.example.net:587`, `192.0.2.1`,
+/// `[2001:db8::1]:587`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Its name or address.
+    pub host: String,
+    /// Its port, where it is given.
+    pub port: Option<u16>,
+}
+
+impl FromStr for NextHop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            if let Ok(address) = text.parse::<SocketAddr>() {
+                return Some((address.ip().to_string(), Some(address.port())));
+            }
+            if text.parse::<IpAddr>().is_ok() {
+                return Some((text.to_owned(), None));
+            }
+            let (name, port) = match text.split_once(':') {
+                Some((name, port)) => (name, Some(port.parse().ok()?)),
+                None => (text, None),
+            };
+            let domain = Domain::parse(name).ok()?;
+            let host = domain.literal().map_or_else(|| domain.to_string(), |ip| ip.to_string());
+            Some((host, port))
+        };
+        match read() {
+            Some((host, port)) if port != Some(0) => Ok(Self { host, port }),
+            _ => {
+                Err(format!("`{text}` is not a host: write one such as \"relay.example.net:587\""))
+            }
+        }
+    }
+}
+
+/// One host, or several that are tried in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NextHops(pub Vec<NextHop>);
+
+impl<'de> Deserialize<'de> for NextHops {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a host, or a list of hosts")]
+        enum Written {
+            One(String),
+            Many(Vec<String>),
+        }
+        let written = match Written::deserialize(from)? {
+            Written::One(text) => vec![text],
+            Written::Many(texts) => texts,
+        };
+        let hosts = written.iter().map(|text| text.parse().map_err(D::Error::custom));
+        hosts.collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -329,6 +394,31 @@ mod tests {
         for wrong in ["0/s", "5", "5/w", "+5/s", "/s"] {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_next_hop_is_a_name_or_an_address_with_or_without_a_port() {
+        let read = |text: &str| text.parse::<NextHop>().map(|hop| (hop.host, hop.port));
+        let hop = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(read("Relay.example.net"), hop("relay.example.net", None));
+        assert_eq!(read("relay.example.net:587"), hop("relay.example.net", Some(587)));
+        assert_eq!(read("192.0.2.1:25"), hop("192.0.2.1", Some(25)));
+        assert_eq!(read("2001:db8::1"), hop("2001:db8::1", None));
+        assert_eq!(read("[2001:db8::1]:587"), hop("2001:db8::1", Some(587)));
+        assert_eq!(read("[192.0.2.1]"), hop("192.0.2.1", None));
+        for wrong in ["", "a b", "relay:0", "relay:", "relay:70000", "relay:25:26", ":25"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_for_one_domain_or_those_below_it_or_all() {
+        let read = |text: &str| RouteDomain::try_from(text.to_owned());
+        let domain = |text| Domain::parse(text).unwrap();
+        assert_eq!(read("*"), Ok(RouteDomain::Any));
+        assert_eq!(read("a.example"), Ok(RouteDomain::Name(domain("a.example"))));
+        assert_eq!(read(".a.example"), Ok(RouteDomain::Below(domain("a.example"))));
+        assert!(read("..a.example").is_err() && read(".").is_err() && read("").is_err());
     }
 
     #[test]

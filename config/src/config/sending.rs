@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::config::receiving::localhost;
 use crate::section::section;
 use crate::value;
+use crate::value::NextHops;
 use crate::value::Rate;
 use crate::value::RouteDomain;
 use crate::value::Secret;
@@ -48,8 +49,6 @@ section! {
         idle_timeout: Duration = Duration::from_secs(5), default "5s";
         /// The most connections in all, to whatever sites.
         connections_max: u32 = 1_000, default 1000;
-        /// How many messages may be under way on one connection, where the peer pipelines.
-        depth: u32 = 2, default 2;
         /// "off"; "may", when offered; "require"; or "verify", with a valid certificate.
         tls: EgressTls = EgressTls::May, default "may";
         /// PEM file with issuers to trust instead of those of the system.
@@ -91,20 +90,23 @@ section! {
 }
 
 section! {
-    /// A fixed next hop, instead of the MX records. Write one table for each.
+    /// Where and how the mail of some domains is sent. Write one table for each.
     #[serde(deny_unknown_fields)]
     pub struct Route, "[[route]]" {
-        /// The domain, or "*" for all that have no route of their own. Must be given.
+        /// The domain; ".example.net" for all below it; or "*" for all that have no route of their
+        /// own. Must be given.
         domain: RouteDomain = RouteDomain::Any, example "*";
-        /// The name or address of the next hop. Must be given.
-        host: String = String::new(), example "relay.example.net";
-        /// Its port. None: egress.port.
+        /// The name or address of the next hop, with ":port" if it has its own; or a list of them,
+        /// tried in that order. None: the domain's mail exchangers.
+        #[serde(default)]
+        host: NextHops = NextHops::default(), example ["relay.example.net", "relay2.example.net:2525"];
+        /// The port of hosts that have none of their own. None: egress.port.
         #[serde(default)]
         port: Option<u16> = None, example 587;
         /// As egress.tls, which holds where this is not given.
         #[serde(default)]
         tls: Option<EgressTls> = None, example "verify";
-        /// The name to authenticate with.
+        /// The name to authenticate with: under TLS, or to a host on this machine.
         #[serde(default)]
         user: Option<String> = None, example "maily";
         /// Where the password lies: { file = "/path" } or { env = "NAME" }.

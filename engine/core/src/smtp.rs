@@ -3,6 +3,7 @@
 pub mod client;
 pub mod command;
 pub mod content;
+pub mod delivery;
 pub mod parameters;
 pub mod proxy;
 pub mod reply;

@@ -9,8 +9,8 @@ use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
 use maily_core::queue::action::Attempt;
-use maily_core::smtp::client::Delivery;
 use maily_core::smtp::content::Content;
+use maily_core::smtp::delivery::Delivery;
 use maily_spool::body::Body;
 use maily_spool::submission::Stored;
 

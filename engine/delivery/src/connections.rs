@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use maily_core::queue::action::Connection;
 use maily_core::queue::action::LaneId;
-use maily_egress::resolve::Route;
+use maily_egress::route::Route;
 
 use crate::attempt::Job;
 use crate::worker;

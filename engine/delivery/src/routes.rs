@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use maily_core::mail::address::Domain;
 use maily_core::mail::outcome::Outcome;
 use maily_core::queue::action::DestinationId;
-use maily_egress::resolve::Route;
+use maily_egress::route::Route;
 
 use crate::worker::Shared;
 

@@ -12,7 +12,7 @@ use maily_core::queue::action::Connection;
 use maily_core::queue::action::LaneId;
 use maily_core::queue::action::Ticket;
 use maily_core::queue::policy::SourceIndex;
-use maily_core::smtp::client::Delivery;
+use maily_core::smtp::delivery::Delivery;
 use maily_core::smtp::content::Content;
 use maily_spool::body::Body;
 use maily_spool::submission::Stored;

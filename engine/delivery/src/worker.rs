@@ -15,13 +15,13 @@ use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::queue::action::LaneId;
-use maily_core::smtp::client::Delivery;
-use maily_egress::connection;
+use maily_core::smtp::delivery::Delivery;
 use maily_egress::connection::Connection;
 use maily_egress::connection::Settings;
 use maily_egress::connection::Source;
+use maily_egress::opening;
 use maily_egress::resolve::Resolver;
-use maily_egress::resolve::Route;
+use maily_egress::route::Route;
 
 use crate::attempt::Job;
 use crate::attempt::Transactions;
@@ -114,12 +114,12 @@ pub async fn run(
 ) {
     let _ending = Ending { lane: first.attempt.lane, worker, told: told.clone() };
     let begun = shared.clock.now();
-    let opened = connection::open(&shared.resolver, &route, &source, &shared.settings).await;
+    let opened = opening::open(&shared.resolver, &route, &source, &shared.settings).await;
     let mut connection = match opened {
         Ok(connection) => connection,
-        Err(why) => {
+        Err(outcome) => {
             let micros = shared.clock.now().since(begun).as_micros() as u64;
-            let outcomes = Transactions::new(&first.delivery).finish(&why);
+            let outcomes = for_all(&first, &outcome);
             let job = Box::new(first);
             let finished =
                 Told::Finished { job, outcomes, peer: None, dsn: false, micros, free: None };
@@ -188,4 +188,8 @@ async fn next_order(
         () = connection.closed() => None,
         () = tokio::time::sleep(idle) => None,
     }
+}
+
+fn for_all(job: &Job, outcome: &Outcome) -> Vec<(RecipientIndex, Outcome)> {
+    job.delivery.recipients.iter().map(|(index, _)| (*index, outcome.clone())).collect()
 }

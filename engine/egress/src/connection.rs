@@ -3,26 +3,17 @@
 use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use bytes::BytesMut;
 use ipnet::IpNet;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
-use tokio::io::ReadBuf;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use maily_core::event::Peer;
 use maily_core::mail::envelope::RecipientIndex;
@@ -31,20 +22,30 @@ use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::smtp::client::Action;
+use maily_core::smtp::client::BLOCK_TIMEOUT;
 use maily_core::smtp::client::Client;
-use maily_core::smtp::client::Delivery;
+use maily_core::smtp::client::Options;
 use maily_core::smtp::client::TlsPolicy;
+use maily_core::smtp::client::login::Login;
+use maily_core::smtp::delivery::Delivery;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::reply_parser::ReplyParser;
 
 use crate::guard::may_connect;
-use crate::resolve::Resolver;
-use crate::resolve::Route;
+use crate::stream::Step;
+use crate::stream::Stream;
+use crate::stream::advance;
+use crate::tls::Tls;
 
-/// Octets written before we look again whether the peer speaks.
-const WRITE_OCTETS: usize = 64 << 10;
+/// How long one delivery may take in all, however steadily the peer drips: the largest message at
+/// 15 KiB/s, or a hundred recipients that are answered after half a minute each.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// How long it may take in all until a session is ready.
+pub const OPENING_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long taking leave may last.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long we listen for why a connection was cut.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where we send from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,56 +67,22 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The longest wait for a reply: the time-outs of RFC 5321 4.5.3.2 where they are shorter.
     pub reply_timeout: Duration,
-    /// When TLS is used.
+    /// How long one delivery may take in all; see [`DELIVERY_TIMEOUT`].
+    pub delivery_timeout: Duration,
+    /// When TLS is used, where the route does not say.
     pub tls: TlsPolicy,
     /// Our side of TLS.
-    pub tls_config: Arc<ClientConfig>,
+    pub tls_client: Tls,
 }
 
-/// A socket, in clear or under TLS.
-enum Stream {
-    Clear(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
+/// What one connection is made for.
+pub(crate) struct Target<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) place: SocketAddr,
+    pub(crate) tls: TlsPolicy,
+    pub(crate) login: Option<&'a Arc<Login>>,
+    pub(crate) source: &'a Source,
+    pub(crate) settings: &'a Settings,
 }
 
 /// An open session with a next hop, ready for deliveries.
@@ -125,121 +92,112 @@ pub struct Connection {
     stream: Option<Stream>,
     input: BytesMut,
     parser: ReplyParser,
-    settings: Settings,
+    reply_timeout: Duration,
+    delivery_timeout: Duration,
     peer: Peer,
 }
 
-/// Connects to the first host of the route that greets us.
-///
-/// # Errors
-/// What the last host tried had to say, or what stood in the way.
-pub async fn open(
-    resolver: &Resolver,
-    route: &Route,
-    source: &Source,
-    settings: &Settings,
-) -> Result<Connection, Diagnosis> {
-    let mut last = nothing("the route has no host");
-    for host in &route.hosts {
-        let addresses = match resolver.addresses(host).await {
-            Ok(addresses) => addresses,
-            Err(why) => {
-                last = nothing(&why);
-                continue;
-            }
-        };
-        for address in addresses {
-            let place = SocketAddr::new(address, route.port);
-            match Connection::open(host, place, source, settings).await {
-                Ok(connection) => return Ok(connection),
-                Err(why) => last = why,
-            }
-        }
-    }
-    Err(last)
-}
+/// Why no session came about, and whether TLS was what failed.
+struct Failed(Diagnosis, bool);
 
-fn nothing(text: &str) -> Diagnosis {
+pub(crate) fn unreachable(text: &str) -> Diagnosis {
     Diagnosis::ours(EnhancedStatus::new(4, 4, 1), Blame::Network, text)
 }
 
 impl Connection {
-    async fn open(
-        host: &str,
-        place: SocketAddr,
-        source: &Source,
-        settings: &Settings,
-    ) -> Result<Self, Diagnosis> {
-        if !may_connect(place.ip(), &settings.allowed) {
+    /// Connects and gets ready.
+    pub(crate) async fn open(target: &Target<'_>) -> Result<Self, Diagnosis> {
+        let Target { host, place, .. } = target;
+        if !may_connect(place.ip(), &target.settings.allowed) {
             let text = format!("{host} has the inner address {}: not allowed", place.ip());
             return Err(Diagnosis::ours(EnhancedStatus::new(4, 4, 4), Blame::Network, &text));
         }
-        match Self::handshake(host, place, source, settings, settings.tls).await {
-            Err((_, true)) if settings.tls == TlsPolicy::May => {
-                // TLS failed where it is only a wish: once more, in clear.
-                Self::handshake(host, place, source, settings, TlsPolicy::Off)
-                    .await
-                    .map_err(|(why, _)| why)
+        match Self::attempt(target, target.tls).await {
+            Err(Failed(why, true)) if target.tls == TlsPolicy::May => {
+                tracing::warn!(host, %place, %why, "TLS failed: sent in clear");
+                Self::attempt(target, TlsPolicy::Off).await
             }
-            other => other.map_err(|(why, _)| why),
+            other => other,
         }
+        .map_err(|Failed(why, _)| why)
     }
 
-    /// Connects and gets ready. The error says whether TLS was what failed.
-    async fn handshake(
-        host: &str,
-        place: SocketAddr,
-        source: &Source,
-        settings: &Settings,
-        tls: TlsPolicy,
-    ) -> Result<Self, (Diagnosis, bool)> {
-        let connecting = connect(place, source.address);
+    async fn attempt(target: &Target<'_>, tls: TlsPolicy) -> Result<Self, Failed> {
+        let Target { host, place, source, settings, .. } = target;
+        let connecting = connect(*place, source.address);
         let stream = match tokio::time::timeout(settings.connect_timeout, connecting).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err((nothing(&format!("{host} [{place}]: {error}")), false)),
-            Err(_) => return Err((nothing(&format!("{host} [{place}]: no answer")), false)),
+            Ok(Err(error)) => {
+                return Err(Failed(unreachable(&format!("{host} [{place}]: {error}")), false));
+            }
+            Err(_) => {
+                return Err(Failed(unreachable(&format!("{host} [{place}]: no answer")), false));
+            }
         };
-        let peer = Peer {
-            host: host.into(),
-            address: place.ip(),
-            source: source.name.clone(),
-            tls: Box::default(),
+        let options = Options {
+            ehlo_name: source.ehlo.clone(),
+            tls,
+            login: target.login.cloned(),
+            login_in_clear: place.ip().is_loopback(),
         };
         let mut connection = Self {
-            client: Client::new(&source.ehlo, tls),
+            client: Client::new(options),
             stream: Some(Stream::Clear(stream)),
             input: BytesMut::with_capacity(4_096),
             parser: ReplyParser::default(),
-            settings: settings.clone(),
-            peer,
+            reply_timeout: settings.reply_timeout,
+            delivery_timeout: settings.delivery_timeout,
+            peer: Peer {
+                host: (*host).into(),
+                address: place.ip(),
+                source: source.name.clone(),
+                tls: Box::default(),
+            },
         };
         let mut tls_failed = false;
-        while !connection.client.is_ready() {
-            if let Some(why) = connection.client.over() {
-                return Err((why.clone(), tls_failed));
-            }
-            match connection.client.poll() {
-                Some(Action::StartTls) => {
-                    if let Err(why) = connection.start_tls(host).await {
-                        tls_failed = true;
-                        connection.client.on_failure(&why);
-                        break;
-                    }
-                }
-                Some(Action::Write(pieces)) => connection.write(pieces).await,
-                Some(Action::Done(_) | Action::Close) => {}
-                None => connection.read().await,
-            }
+        let opening = connection.opening(target, &mut tls_failed);
+        if tokio::time::timeout(OPENING_TIMEOUT, opening).await.is_err() {
+            connection.client.on_failure("the session was not ready in time");
         }
         match connection.client.over() {
-            Some(why) => Err((why.clone(), tls_failed)),
+            Some(why) => Err(Failed(why.clone(), tls_failed)),
             None => Ok(connection),
+        }
+    }
+
+    /// Until the session is ready, or over.
+    async fn opening(&mut self, target: &Target<'_>, tls_failed: &mut bool) {
+        while !self.client.is_ready() && self.client.over().is_none() {
+            match self.client.poll() {
+                Some(Action::StartTls) => {
+                    if let Err(why) = self.start_tls(target).await {
+                        *tls_failed = true;
+                        self.client.on_tls_failure(&why);
+                    }
+                }
+                Some(Action::Write(pieces)) => self.write(pieces).await,
+                Some(Action::Done(_) | Action::Close) => {}
+                None => self.read().await,
+            }
         }
     }
 
     /// Sends one message; gives one outcome for each recipient, whatever happens.
     pub async fn deliver(&mut self, delivery: Delivery) -> Vec<(RecipientIndex, Outcome)> {
         self.client.submit(delivery);
+        let limit = self.delivery_timeout;
+        match tokio::time::timeout(limit, self.until_done()).await {
+            Ok(outcomes) => outcomes,
+            Err(_) => {
+                self.client.on_failure("the delivery took too long");
+                self.until_done().await
+            }
+        }
+    }
+
+    /// Works until the delivery is over. Dropping it on the way loses nothing: what is written is
+    /// counted as it goes.
+    async fn until_done(&mut self) -> Vec<(RecipientIndex, Outcome)> {
         loop {
             match self.client.poll() {
                 Some(Action::Write(pieces)) => self.write(pieces).await,
@@ -267,44 +225,48 @@ impl Connection {
 
     /// Waits, while nothing is to be sent, for the peer to end the session.
     pub async fn closed(&mut self) {
-        self.input.reserve(512);
-        if let Some(stream) = &mut self.stream {
+        if self.input.is_empty()
+            && let Some(stream) = &mut self.stream
+        {
             // Whatever comes, nobody asked for it: the session is over.
-            let _over = stream.read_buf(&mut self.input).await;
+            let _over = stream.hear(&mut self.input).await;
         }
         self.client.on_failure("closed while idle");
     }
 
     /// Takes leave (RFC 5321 4.1.1.10), for as long as that is quick.
     pub async fn quit(mut self) {
-        if self.client.is_ready() {
-            self.client.quit();
-        }
-        while let Some(action) = self.client.poll() {
-            if let Action::Write(pieces) = action {
-                self.write(pieces).await;
+        let leaving = async {
+            if self.client.is_ready() {
+                self.client.quit();
             }
-        }
-        if let Some(stream) = &mut self.stream {
-            let _either_way = tokio::time::timeout(LEAVE_TIMEOUT, stream.shutdown()).await;
-        }
+            while let Some(action) = self.client.poll() {
+                if let Action::Write(pieces) = action {
+                    self.write(pieces).await;
+                }
+            }
+            if let Some(stream) = &mut self.stream {
+                let _either_way = stream.shutdown().await;
+            }
+        };
+        let _either_way = tokio::time::timeout(LEAVE_TIMEOUT, leaving).await;
     }
 
-    async fn start_tls(&mut self, host: &str) -> Result<(), String> {
+    async fn start_tls(&mut self, target: &Target<'_>) -> Result<(), String> {
         // CVE-2021-38371: what came in clear behind the reply must never be read as if under TLS.
         if !self.input.is_empty() {
             return Err("octets behind the reply to STARTTLS".to_owned());
         }
-        let name = match ServerName::try_from(host.to_owned()) {
+        let name = match ServerName::try_from(target.host.to_owned()) {
             Ok(name) => name,
             Err(_) => ServerName::IpAddress(self.peer.address.into()),
         };
-        let connector = TlsConnector::from(Arc::clone(&self.settings.tls_config));
+        let connector = TlsConnector::from(target.settings.tls_client.config(target.tls)?);
         let Some(Stream::Clear(stream)) = self.stream.take() else {
             return Err("TLS twice".to_owned());
         };
         let handshake = connector.connect(name, stream);
-        let stream = tokio::time::timeout(self.settings.connect_timeout, handshake)
+        let stream = tokio::time::timeout(target.settings.connect_timeout, handshake)
             .await
             .map_err(|_| "TLS handshake: no answer".to_owned())?
             .map_err(|error| format!("TLS handshake: {error}"))?;
@@ -318,59 +280,73 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes all, unless the peer speaks first: everything it was asked has been answered by then,
-    /// so whatever it says is out of step and must not be taken for a later answer.
-    async fn write(&mut self, pieces: Vec<Bytes>) {
-        match self.try_write(&pieces).await {
-            Ok(()) => self.client.on_written(),
-            Err(why) => self.client.on_failure(&why),
-        }
-    }
-
-    async fn try_write(&mut self, pieces: &[Bytes]) -> Result<(), String> {
-        let wait = self.settings.reply_timeout;
-        let whole = match pieces {
-            [one] => one.clone(),
-            many => Bytes::from(many.concat()),
-        };
-        for chunk in whole.chunks(WRITE_OCTETS) {
-            self.refuse_early_reply().await?;
+    /// Writes all, and hears what the peer says meanwhile.
+    async fn write(&mut self, mut out: Vec<Bytes>) {
+        let wait = BLOCK_TIMEOUT.min(self.reply_timeout);
+        // The last octets: on the wire only after the next flush.
+        let mut held = 0;
+        loop {
+            self.hear();
+            if self.client.over().is_some() {
+                return;
+            }
             let Some(stream) = &mut self.stream else {
-                return Err("the connection is gone".to_owned());
+                return self.client.on_failure("the connection is gone");
             };
             // RFC 5321 4.5.3.2.5: a time-out for each block, not for the whole message.
-            tokio::time::timeout(wait, stream.write_all(chunk))
-                .await
-                .map_err(|_| "the next hop does not read".to_owned())?
-                .map_err(|error| format!("connection lost: {error}"))?;
+            let step = tokio::time::timeout(wait, stream.step(&mut self.input, &out));
+            match step.await {
+                Ok(Ok(Step::Wrote(octets))) => {
+                    advance(&mut out, octets);
+                    if out.is_empty() {
+                        held = octets;
+                    } else {
+                        self.client.on_written(octets);
+                    }
+                }
+                Ok(Ok(Step::Flushed)) => return self.client.on_written(held),
+                Ok(Ok(Step::Heard(0))) => {
+                    return self.client.on_failure("the next hop closed the connection");
+                }
+                Ok(Ok(Step::Heard(_))) => {}
+                Ok(Err(error)) => return self.on_cut(&error).await,
+                Err(_) => return self.client.on_failure("the next hop does not read"),
+            }
         }
-        let Some(stream) = &mut self.stream else {
-            return Err("the connection is gone".to_owned());
-        };
-        tokio::time::timeout(wait, stream.flush())
-            .await
-            .map_err(|_| "the next hop does not read".to_owned())?
-            .map_err(|error| format!("connection lost: {error}"))
     }
 
-    /// Looks, without waiting, whether the peer has said what nobody asked for.
-    async fn refuse_early_reply(&mut self) -> Result<(), String> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        self.input.reserve(2_048);
-        tokio::select! {
-            biased;
-            read = stream.read_buf(&mut self.input) => match read {
-                Ok(0) => return Err("the next hop closed the connection".to_owned()),
-                Ok(_) => {}
-                Err(error) => return Err(format!("connection lost: {error}")),
-            },
-            () = std::future::ready(()) => {}
+    /// Feeds the whole replies that have come. What has come of others must not be there yet, if
+    /// nothing that was sent is unanswered.
+    fn hear(&mut self) {
+        while self.client.over().is_none() {
+            match self.parser.parse(&mut self.input) {
+                Ok(Some(reply)) => self.client.on_reply(&reply),
+                Ok(None) => break,
+                Err(error) => return self.client.on_failure(&format!("no reply: {error:?}")),
+            }
         }
-        if self.input.is_empty() {
-            return Ok(());
+        let is_silent = self.input.is_empty() && self.parser.is_empty();
+        if !is_silent && !self.client.is_owed() {
+            self.client.on_failure("the next hop spoke out of turn");
         }
-        let text = String::from_utf8_lossy(&self.input);
-        Err(format!("the next hop spoke out of turn: {}", text.lines().next().unwrap_or_default()))
+    }
+
+    /// The connection broke while we wrote. The peer may have said why.
+    async fn on_cut(&mut self, error: &io::Error) {
+        let text = format!("connection lost: {error}");
+        let last_words = async {
+            while let Some(stream) = &mut self.stream {
+                match stream.hear(&mut self.input).await {
+                    Ok(octets) if octets > 0 => self.hear(),
+                    _ => return,
+                }
+                if self.client.over().is_some() {
+                    return;
+                }
+            }
+        };
+        let _either_way = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await;
+        self.client.on_failure(&text);
     }
 
     /// Reads until a whole reply is there, and feeds it. The time-out is for the whole reply: a
@@ -379,7 +355,7 @@ impl Connection {
         let Some(wait) = self.client.timeout() else {
             return self.client.on_failure("nothing is awaited");
         };
-        let wait = wait.min(self.settings.reply_timeout);
+        let wait = wait.min(self.reply_timeout);
         match tokio::time::timeout(wait, self.reply()).await {
             Ok(Ok(reply)) => self.client.on_reply(&reply),
             Ok(Err(why)) => self.client.on_failure(&why),
@@ -397,8 +373,7 @@ impl Connection {
             let Some(stream) = &mut self.stream else {
                 return Err("the connection is gone".to_owned());
             };
-            self.input.reserve(2_048);
-            match stream.read_buf(&mut self.input).await {
+            match stream.hear(&mut self.input).await {
                 Ok(0) => return Err("the next hop closed the connection".to_owned()),
                 Ok(_) => {}
                 Err(error) => return Err(format!("connection lost: {error}")),
@@ -409,7 +384,7 @@ impl Connection {
 
 async fn connect(place: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = if place.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(local) = local.filter(|local| local.is_ipv4() == place.is_ipv4()) {
+    if let Some(local) = local {
         socket.bind(SocketAddr::new(local, 0))?;
     }
     let stream = socket.connect(place).await?;

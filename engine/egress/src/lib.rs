@@ -1,8 +1,12 @@
 //! Outgoing sockets, DNS, and TLS as a client. Doors: [`resolve::Resolver`] finds where mail goes,
-//! [`connection::Connection`] brings it there.
+//! [`opening::open`] connects, [`connection::Connection`] brings it there.
 #![forbid(unsafe_code)]
 
 pub mod connection;
 pub mod guard;
+pub mod memory;
+pub mod opening;
 pub mod resolve;
+pub mod route;
+mod stream;
 pub mod tls;

@@ -14,7 +14,7 @@ pub mod policy;
 pub mod preflight;
 pub mod pulse;
 pub mod receiving;
+pub mod sending;
 pub mod sink;
 pub mod tls;
-pub mod unbuilt;
 pub mod wire;

@@ -13,16 +13,12 @@ use maily_config::load::Problem;
 use crate::certificate;
 use crate::keys;
 use crate::logging;
-use crate::unbuilt;
 
 /// What is wrong with the files that it names, and with values that only we can read.
 pub fn files(loaded: &Loaded) -> Vec<Problem> {
     let config = &loaded.config;
     let mut found = Vec::new();
     let mut note = |keys: &[&str], text: String| found.push(loaded.problem(keys, text));
-    if let Err(error) = unbuilt::check(config) {
-        note(&[], format!("{error:#}"));
-    }
     if let Err(error) = logging::parse(&config.log.filter) {
         note(&["log.filter"], format!("{error:#}"));
     }

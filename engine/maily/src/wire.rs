@@ -15,20 +15,15 @@ use maily_config::change;
 use maily_config::change::Change;
 use maily_config::config::Config;
 use maily_config::config::receiving::Listener as Listening;
-use maily_config::config::sending::EgressTls;
-use maily_config::value::RouteDomain;
 use maily_core::clock::Clock;
 use maily_core::dkim::keyring::Keyring;
 use maily_core::queue::scheduler::Scheduler;
-use maily_core::smtp::client::TlsPolicy;
 use maily_delivery::control::Control;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::{Dispatcher, Parts, Settings as Deciding, Stage};
 use maily_delivery::reports::Reporting;
 use maily_delivery::signing::{Signed, Signing};
 use maily_delivery::worker;
-use maily_egress::connection::Settings;
-use maily_egress::resolve::Resolver;
 use maily_events::recorder::Recorder;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::listener;
@@ -43,7 +38,7 @@ use crate::ops::{Check, Watched};
 use crate::policy;
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
-use crate::unbuilt;
+use crate::sending;
 
 /// Messages between the spool and the queue; more make clients wait.
 const QUEUE_LENGTH: usize = 1_024;
@@ -83,7 +78,6 @@ pub struct Daemon {
 impl Daemon {
     /// Starts everything.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        unbuilt::check(config).map_err(wrong)?;
         let (queue, queued) = mpsc::channel(QUEUE_LENGTH);
         let spool = open_spool(config, queue)?;
         let events = Recorder::open(&config.events.folder, config.events.segment_size)
@@ -159,7 +153,6 @@ impl Daemon {
     /// Goes on with another configuration, all of it or, on an error, none. What needs a restart
     /// stays as it was; tells what has changed.
     pub fn reload(&mut self, mut new: Config) -> anyhow::Result<Vec<Change>> {
-        unbuilt::check(&new)?;
         let changes = change::changes(&self.config, &new);
         new.keep_open(&self.config);
         let receiving = self.receiving.again(&new)?;
@@ -357,27 +350,11 @@ fn settings(config: &Config, clock: &Arc<dyn Clock>, door: &FrontDoor) -> anyhow
 }
 
 fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
-    let egress = &config.egress;
-    let everything = config.route.iter().find(|route| route.domain == RouteDomain::Any);
-    let fixed =
-        everything.map(|route| (route.host.as_str().into(), route.port.unwrap_or(egress.port)));
-    let resolver = Resolver::new(&config.dns.servers, config.dns.timeout, egress.port, fixed)
-        .map_err(|error| anyhow!("the resolver could not be made: {error}"))?;
     Ok(worker::Shared {
-        resolver,
+        resolver: sending::resolver(config, clock)?,
         sources: policy::sources(config),
-        settings: Settings {
-            allowed: egress.allow_networks.clone(),
-            connect_timeout: egress.connect_timeout,
-            reply_timeout: egress.reply_timeout,
-            tls: match egress.tls {
-                EgressTls::Off => TlsPolicy::Off,
-                EgressTls::May => TlsPolicy::May,
-                EgressTls::Require | EgressTls::Verify => TlsPolicy::Require,
-            },
-            tls_config: maily_egress::tls::opportunistic()?,
-        },
-        idle_timeout: egress.idle_timeout,
+        settings: sending::settings(config)?,
+        idle_timeout: config.egress.idle_timeout,
         clock: Arc::clone(clock),
         retired: AtomicBool::new(false),
     })

@@ -47,6 +47,11 @@ impl ReplyParser {
         }
     }
 
+    /// Whether no line of a reply has come whose last line has not.
+    pub const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
     fn take(&mut self, line: &[u8]) -> Result<bool, InvalidReply> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let digits = line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit));

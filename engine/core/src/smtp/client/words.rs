@@ -1,37 +1,17 @@
-//! The client's words: its commands, and what it makes of the peer's replies.
+//! What the client makes of the peer's replies.
 
 use bytes::Bytes;
 
-use crate::mail::envelope::Notify;
-use crate::mail::envelope::Recipient;
+use crate::mail::outcome::Blame;
 use crate::mail::outcome::Diagnosis;
 use crate::mail::outcome::EnhancedStatus;
 use crate::mail::outcome::Outcome;
 use crate::mail::outcome::Scope;
 use crate::smtp::reply::Reply;
-use crate::smtp::xtext;
 
 pub(super) fn line(mut command: String) -> Bytes {
     command.push_str("\r\n");
     Bytes::from(command)
-}
-
-/// RFC 3461 5.2: NOTIFY and ORCPT as they were given.
-pub(super) fn dsn_parameters(recipient: &Recipient) -> String {
-    let mut text = String::new();
-    match recipient.notify {
-        Notify::Unspecified => {}
-        Notify::Never => text += " NOTIFY=NEVER",
-        Notify::On { success, failure, delay } => {
-            let words = [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")];
-            let words: Vec<_> = words.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
-            text += &format!(" NOTIFY={}", words.join(","));
-        }
-    }
-    if let Some(original) = &recipient.original {
-        text += &format!(" ORCPT={};{}", original.address_type, xtext::encode(&original.address));
-    }
-    text
 }
 
 /// The peer's words; a status of ours where it gave none.
@@ -39,6 +19,13 @@ pub(super) fn told(reply: &Reply) -> Diagnosis {
     let class = if reply.is_positive() { 4 } else { (reply.code / 100) as u8 };
     let status = reply.status.unwrap_or_else(|| EnhancedStatus::new(class, 0, 0));
     Diagnosis::reply(reply.code, status, &reply.text())
+}
+
+/// The peer said what does not fit here: it is out of step, and no later reply can be believed.
+pub(super) fn out_of_turn(reply: &Reply) -> Diagnosis {
+    let status = EnhancedStatus::new(4, 5, 0);
+    let text = format!("the next hop spoke out of turn: {} {}", reply.code, reply.text());
+    Diagnosis::ours(status, Blame::Peer, &text)
 }
 
 pub(super) fn outcome(reply: &Reply, scope: Scope) -> Outcome {
