@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::Config;
 use crate::config::receiving::ListenerTls;
+use crate::config::sending::EgressTls;
 
 /// RFC 5321 4.5.3.1.8: the recipients that every server takes.
 const RECIPIENTS_LEAST: u32 = 100;
@@ -199,6 +200,13 @@ fn sources_and_routes(config: &Config, faults: &mut Faults) {
         if route.host.0.is_empty() && route.user.is_some() {
             let user = format!("route.{index}.user");
             faults.add(&[&user], "a route with a user needs a host: a password is for one's own");
+        }
+        if route.user.is_some()
+            && route.tls == Some(EgressTls::Off)
+            && route.host.0.iter().any(|hop| !hop.is_loopback())
+        {
+            let tls = format!("route.{index}.tls");
+            faults.add(&[&tls], "a password is sent under TLS only, or to a host on this machine");
         }
         if route.port == Some(0) {
             faults.add(&[&format!("route.{index}.port")], "a route's port must not be 0");

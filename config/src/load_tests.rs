@@ -159,6 +159,11 @@ fn what_does_not_hold_together_is_told() {
             "4:8: a route with a user needs a host: a password is for one's own",
         ),
         (
+            "[[route]]\ndomain = \"*\"\nhost = \"a\"\ntls = \"off\"\nuser = \"a\"\n\
+             password.env = \"A\"",
+            "4:7: a password is sent under TLS only, or to a host on this machine",
+        ),
+        (
             "[smtp]\nrelay_networks = [\"0.0.0.0/0\"]",
             "2:18: smtp.relay_networks must not hold 0.0.0.0/0: anyone could send mail to anyone \
              through this daemon (an open relay)",

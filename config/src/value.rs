@@ -325,6 +325,13 @@ pub struct NextHop {
     pub port: Option<u16>,
 }
 
+impl NextHop {
+    /// Whether it is surely this machine: an address from which nothing leaves.
+    pub fn is_loopback(&self) -> bool {
+        self.host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    }
+}
+
 impl FromStr for NextHop {
     type Err = String;
 

@@ -41,9 +41,9 @@ section! {
         /// How long a connection may take to open.
         #[serde(deserialize_with = "value::duration")]
         connect_timeout: Duration = Duration::from_secs(30), default "30s";
-        /// How long a reply may take (RFC 5321 4.5.3.2).
+        /// How long a reply may take. Where RFC 5321 4.5.3.2 has a shorter time, that one holds.
         #[serde(deserialize_with = "value::duration")]
-        reply_timeout: Duration = Duration::from_secs(300), default "5m";
+        reply_timeout: Duration = Duration::from_secs(600), default "10m";
         /// How long an open connection waits for another message.
         #[serde(deserialize_with = "value::duration")]
         idle_timeout: Duration = Duration::from_secs(5), default "5s";
@@ -99,7 +99,7 @@ section! {
         /// The name or address of the next hop, with ":port" if it has its own; or a list of them,
         /// tried in that order. None: the domain's mail exchangers.
         #[serde(default)]
-        host: NextHops = NextHops::default(), example ["relay.example.net", "relay2.example.net:2525"];
+        host: NextHops = NextHops::default(), example ["a.example.net", "b.example.net:2525"];
         /// The port of hosts that have none of their own. None: egress.port.
         #[serde(default)]
         port: Option<u16> = None, example 587;

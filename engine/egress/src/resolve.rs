@@ -94,10 +94,11 @@ enum Absence {
 
 /// Why a host has no address.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NoAddress {
+pub struct NoAddress {
     /// The DNS says so; otherwise it did not answer.
-    pub(crate) is_certain: bool,
-    pub(crate) why: String,
+    pub is_certain: bool,
+    /// In words.
+    pub why: String,
 }
 
 pub(crate) fn failed(class: u8, subject: u16, detail: u16, text: &str) -> Outcome {
@@ -280,7 +281,10 @@ impl Resolver {
     }
 
     /// The addresses of a host, IPv6 first.
-    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+    ///
+    /// # Errors
+    /// Why it has none.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
         if let Some(literal) = Domain::parse(host).ok().and_then(|domain| domain.literal()) {
             return Ok(vec![literal]);
         }

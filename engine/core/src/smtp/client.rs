@@ -43,6 +43,7 @@ use crate::smtp::client::script::Script;
 use crate::smtp::client::words::line;
 use crate::smtp::client::words::out_of_turn;
 use crate::smtp::client::words::outcome;
+use crate::smtp::client::words::refusal;
 use crate::smtp::client::words::told;
 use crate::smtp::content::Form;
 use crate::smtp::delivery::Delivery;
@@ -51,9 +52,6 @@ use crate::smtp::text::Flaw;
 
 /// RFC 5321 4.5.3.2.5: how long the peer may take to read one block of a message.
 pub const BLOCK_TIMEOUT: Duration = expect::BLOCK_TIMEOUT;
-/// Recipients of one transaction: what every server must take (RFC 5321 4.5.3.1.8). Others follow
-/// in further transactions.
-pub const RECIPIENTS_MAX: usize = 100;
 
 /// When TLS is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +120,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A session that waits for the greeting.
+    /// Waits for the greeting.
     pub fn new(options: Options) -> Self {
         Self {
             options,
@@ -212,7 +210,8 @@ impl Client {
     /// Begins the transaction for the recipients from this one on.
     fn begin(&mut self, from: usize) {
         let Some(flight) = &mut self.in_flight else { return };
-        let most = self.extensions.recipients_max.unwrap_or(RECIPIENTS_MAX).min(RECIPIENTS_MAX);
+        // RFC 9422: those beyond what the peer takes at once follow in further transactions.
+        let most = self.extensions.recipients_max.unwrap_or(usize::MAX);
         flight.move_on(from, most);
         let manner = Manner {
             extensions: &self.extensions,
@@ -424,7 +423,7 @@ impl Client {
     fn on_rcpt(&mut self, index: usize, reply: &Reply) {
         let Some(flight) = &mut self.in_flight else { return };
         if !reply.is_positive() {
-            flight.settle(index, outcome(reply, Scope::Recipient));
+            flight.settle(index, refusal(reply, flight.has_taken_before(index)));
         }
         if flight.script.is_at_content() && !flight.is_wanted() {
             // Nobody is left: no need to send the message.
@@ -472,15 +471,11 @@ impl Client {
     }
 
     fn settle_rest(&mut self, outcome: &Outcome) {
-        if let Some(flight) = &mut self.in_flight {
-            flight.settle_rest(outcome);
-        }
+        self.in_flight.iter_mut().for_each(|flight| flight.settle_rest(outcome));
     }
 
     fn settle_all(&mut self, outcome: &Outcome) {
-        if let Some(flight) = &mut self.in_flight {
-            flight.settle_all(outcome);
-        }
+        self.in_flight.iter_mut().for_each(|flight| flight.settle_all(outcome));
     }
 
     /// The transaction is over: on to the recipients of the next one, if there are any left.

@@ -262,23 +262,16 @@ fn a_message_refused_at_mail_is_refused_for_all() {
 }
 
 #[test]
-fn more_recipients_than_a_server_must_take_are_sent_in_turns_rfc_5321_4_5_3_1_8() {
-    let all: Vec<_> = (0..=RECIPIENTS_MAX).map(|n| format!("u{n}@example.net")).collect();
-    let all: Vec<_> = all.iter().map(String::as_str).collect();
-    for (offer, most) in [(OFFER, RECIPIENTS_MAX), ("250-mx\n250-LIMITS RCPTMAX=60\n250 X", 60)] {
-        let mut client = opened(TlsPolicy::Off, offer);
-        client.submit(delivery(&all));
-        let mut first = vec!["250 a"; most + 1];
-        first.extend(["354 go", "250 2.0.0 taken"]);
-        let mut seen = run(&mut client, &first);
-        assert!(!seen.iter().any(|line| line.starts_with('[')), "not over yet");
-        let mut second = vec!["250 a"; all.len() - most + 1];
-        second.extend(["354 go", "250 2.0.0 taken"]);
-        seen.extend(run(&mut client, &second));
-        assert_eq!(seen.iter().filter(|line| line.starts_with("MAIL")).count(), 2);
-        assert_eq!(seen.iter().filter(|line| line.starts_with("RCPT")).count(), all.len());
-        assert_eq!(seen.iter().filter(|line| line.ends_with("delivered]")).count(), all.len());
-    }
+fn more_recipients_than_the_peer_takes_at_once_are_sent_in_turns_rfc_9422() {
+    let all = ["a@example.net", "b@example.net", "c@example.net"];
+    let mut client = opened(TlsPolicy::Off, "250-mx\n250-LIMITS RCPTMAX=2\n250 X");
+    client.submit(delivery(&all));
+    let mut seen = run(&mut client, &["250 a", "250 b", "250 c", "354 go", "250 taken"]);
+    assert!(!seen.iter().any(|line| line.starts_with('[')), "not over yet");
+    seen.extend(run(&mut client, &["250 a", "250 b", "354 go", "250 taken"]));
+    assert_eq!(seen.iter().filter(|line| line.starts_with("MAIL")).count(), 2);
+    assert_eq!(seen.iter().filter(|line| line.starts_with("RCPT")).count(), all.len());
+    assert_eq!(seen.iter().filter(|line| line.ends_with("delivered]")).count(), all.len());
 }
 
 #[test]
@@ -449,5 +442,78 @@ fn what_no_reply_may_say_here_ends_the_session_and_delivers_nothing() {
         let seen = run(&mut client, replies);
         assert_eq!(seen.last().unwrap(), "[close]", "{replies:?}");
         assert!(!seen.contains(&"[0 delivered]".to_owned()), "{replies:?}");
+    }
+}
+
+#[test]
+fn a_552_for_too_many_recipients_is_no_bounce_rfc_5321_4_5_3_1_10() {
+    let ends = |replies: &[&str]| {
+        let mut client = opened(TlsPolicy::Off, OFFER);
+        client.submit(delivery(&["ann@example.net", "bob@example.net"]));
+        let seen = run(&mut client, replies);
+        seen[seen.len() - 2..].to_vec()
+    };
+    let end = ends(&["250 a", "250 b", "552 too many", "354 go", "250 taken"]);
+    assert_eq!(end, ["[0 delivered]", "[1 deferred Recipient]"]);
+    let end = ends(&["250 a", "250 b", "552 5.2.2 mailbox full", "354 go", "250 taken"]);
+    assert_eq!(end, ["[0 delivered]", "[1 bounced Recipient]"]);
+    let end = ends(&["250 a", "552 no", "550 no", "503 none"]);
+    assert_eq!(end, ["[0 bounced Recipient]", "[1 bounced Recipient]"], "not even one was taken");
+}
+
+/// What a peer may do next: say this, or read so many octets, or leave.
+fn event(client: &mut Client, unwritten: &mut usize, what: u8) {
+    const CODES: [&str; 8] =
+        ["250 a", "250 b", "354 go", "550 5.1.1 no", "450 later", "421 bye", "220 x", "552 x"];
+    match what {
+        0..=15 => client.on_reply(&reply(CODES[usize::from(what) % CODES.len()])),
+        16 => client.on_failure("gone"),
+        _ => {
+            let octets = if what < 20 { *unwritten / 2 } else { *unwritten };
+            client.on_written(octets);
+            *unwritten -= octets;
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_peer_does_each_recipient_comes_to_one_outcome(
+        events in proptest::collection::vec(0_u8..28, 0..40),
+        offer in 0_usize..4,
+        recipients in 1_usize..4,
+    ) {
+        let chunks = "250-mx\n250-PIPELINING\n250-CHUNKING\n250 LIMITS RCPTMAX=1";
+        let mut client = opened(TlsPolicy::Off, ["250 mx", OFFER, CHUNKS, chunks][offer]);
+        client.submit(delivery(&vec!["ann@example.net"; recipients]));
+        let (mut unwritten, mut done) = (0, None);
+        for what in events.into_iter().map(Some).chain([None]) {
+            while let Some(action) = client.poll() {
+                match action {
+                    Action::Write(pieces) => unwritten += pieces.concat().len(),
+                    Action::Done(outcomes) => {
+                        assert!(done.is_none(), "over twice");
+                        let taken = |o: &Outcome| matches!(o, Outcome::Delivered(_));
+                        if outcomes.iter().all(|(_, outcome)| taken(outcome)) {
+                            assert_eq!(unwritten, 0, "taken before it was sent");
+                        }
+                        done = Some(outcomes.len());
+                    }
+                    Action::StartTls => panic!("nobody asked for TLS"),
+                    Action::Close => {}
+                }
+            }
+            match what {
+                Some(what) if done.is_none() => event(&mut client, &mut unwritten, what),
+                _ => client.on_failure("the end"),
+            }
+        }
+        while let Some(action) = client.poll() {
+            if let Action::Done(outcomes) = action {
+                assert!(done.is_none(), "over twice");
+                done = Some(outcomes.len());
+            }
+        }
+        assert_eq!(done, Some(recipients));
     }
 }

@@ -1,4 +1,5 @@
-//! A name server for a world that does not exist: answers MX, A and AAAA from a table (RFC 1035).
+//! A name server for a world that does not exist: answers MX, A, AAAA and CNAME from a table
+//! (RFC 1035).
 //!
 //! Authoritative for everything: a name that is not in the table does not exist.
 
@@ -7,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, MX, SOA};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -17,6 +18,8 @@ use tracing::debug;
 const UDP_OCTETS_MAX: usize = 1_232;
 /// How many ports are tried.
 const PORT_TRIES_MAX: u32 = 20;
+/// Aliases that are followed for one answer.
+const ALIASES_MAX: usize = 8;
 /// How long an answer may be kept.
 const TTL_SECONDS: u32 = 300;
 
@@ -25,8 +28,12 @@ const TTL_SECONDS: u32 = 300;
 pub struct Zone {
     exchanges: HashMap<String, Vec<(u16, String)>>,
     addresses: HashMap<String, Vec<IpAddr>>,
+    aliases: HashMap<String, String>,
     broken: Vec<String>,
 }
+
+/// What there is to say about a name: records, each with its owner.
+type Found = (ResponseCode, Vec<(String, RData)>);
 
 impl Zone {
     /// Mail for `domain` goes to `host`. The host `.` makes it a null MX (RFC 7505).
@@ -39,29 +46,41 @@ impl Zone {
         self.addresses.entry(key(host)).or_default().push(address);
     }
 
+    /// `alias` stands for `target` (RFC 1034 3.6.2).
+    pub fn cname(&mut self, alias: &str, target: &str) {
+        self.aliases.insert(key(alias), key(target));
+    }
+
     /// Every question about `name` is answered with SERVFAIL.
     pub fn servfail(&mut self, name: &str) {
         self.broken.push(key(name));
     }
 
-    fn answer(&self, query: &Query) -> (ResponseCode, Vec<RData>) {
-        let name = key(&query.name().to_ascii());
+    fn answer(&self, query: &Query) -> Found {
+        let mut name = key(&query.name().to_ascii());
+        let mut found = Vec::new();
+        while let Some(target) = self.aliases.get(&name).filter(|_| found.len() < ALIASES_MAX) {
+            let Some(target_name) = fully_qualified(target) else { break };
+            let alias = std::mem::replace(&mut name, target.clone());
+            found.push((alias, RData::CNAME(CNAME(target_name))));
+        }
         if self.broken.contains(&name) {
             return (ResponseCode::ServFail, Vec::new());
         }
         let exchanges = self.exchanges.get(&name);
         let addresses = self.addresses.get(&name);
-        if exchanges.is_none() && addresses.is_none() {
+        if exchanges.is_none() && addresses.is_none() && found.is_empty() {
             return (ResponseCode::NXDomain, Vec::new());
         }
         let addresses = addresses.into_iter().flatten();
-        let data = match query.query_type() {
+        let data: Vec<_> = match query.query_type() {
             RecordType::MX => exchanges.into_iter().flatten().filter_map(exchange).collect(),
             RecordType::A => addresses.filter_map(v4).collect(),
             RecordType::AAAA => addresses.filter_map(v6).collect(),
             _ => Vec::new(),
         };
-        (ResponseCode::NoError, data)
+        found.extend(data.into_iter().map(|data| (name.clone(), data)));
+        (ResponseCode::NoError, found)
     }
 
     fn respond(&self, octets: &[u8]) -> Option<Message> {
@@ -76,8 +95,9 @@ impl Zone {
         if data.is_empty() {
             response.add_authority(soa());
         }
-        for data in data {
-            response.add_answer(Record::from_rdata(query.name().clone(), TTL_SECONDS, data));
+        for (owner, data) in data {
+            let owner = fully_qualified(&owner)?;
+            response.add_answer(Record::from_rdata(owner, TTL_SECONDS, data));
         }
         response.add_query(query);
         Some(response)

@@ -42,6 +42,12 @@ impl InFlight {
         self.outcomes.get(self.range.clone()).unwrap_or_default().iter().any(Option::is_none)
     }
 
+    /// Whether the peer has taken a recipient of this transaction before this one.
+    pub(super) fn has_taken_before(&self, index: usize) -> bool {
+        let before = self.outcomes.get(self.range.start..index).unwrap_or_default();
+        before.iter().any(Option::is_none)
+    }
+
     /// Whether recipients are left for another transaction.
     pub(super) fn has_more(&self) -> bool {
         self.outcomes.iter().skip(self.range.end).any(Option::is_none)

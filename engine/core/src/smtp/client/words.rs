@@ -38,3 +38,13 @@ pub(super) fn outcome(reply: &Reply, scope: Scope) -> Outcome {
         _ => Outcome::Deferred { scope, diagnosis: told(reply) },
     }
 }
+
+/// A refused recipient. RFC 5321 4.5.3.1.10: 552 may be an old server's word for too many of them,
+/// which is a matter of this transaction only.
+pub(super) fn refusal(reply: &Reply, others_taken: bool) -> Outcome {
+    let too_many = [None, Some(EnhancedStatus::new(5, 5, 3))].contains(&reply.status);
+    if reply.code == 552 && too_many && others_taken {
+        return Outcome::Deferred { scope: Scope::Recipient, diagnosis: told(reply) };
+    }
+    outcome(reply, Scope::Recipient)
+}
