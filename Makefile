@@ -42,3 +42,8 @@ fuzz:
 			grep -E "number_of_executed|peak_rss|panicked|ERROR" $$target.log; \
 			exit $$status) || exit 1; \
 	done
+
+# The queue in a world of its own, with many seeds. A failure prints its seed: MAILY_SEED=n runs it.
+.PHONY: simulation
+simulation:
+	MAILY_SEEDS=$${MAILY_SEEDS:-200000} cargo test --release -p maily-tests --test simulation -- --nocapture

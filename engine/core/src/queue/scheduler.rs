@@ -305,12 +305,6 @@ impl Scheduler {
     pub fn on_closed(&mut self, lane: LaneId) {
         self.sites.on_closed(lane.0);
         self.closing = self.closing.saturating_sub(1);
-        if let Some((_, group)) = self.starved.pop() {
-            if let Some(group) = self.sites.group_mut(group) {
-                group.starved = false;
-            }
-            self.list(group);
-        }
         self.list_lane(lane.0);
     }
 

@@ -495,6 +495,21 @@ fn connections_in_all_are_bounded_and_a_free_one_gives_way() {
 }
 
 #[test]
+fn a_connection_that_the_first_in_line_cannot_use_goes_to_the_next() {
+    let mut world = World::new(Policy { connections_max: 1, ..Policy::default() });
+    world.put("a.example", &Stream::default(), 1);
+    let first = world.poll().remove(0);
+    world.put("b.example", &Stream::default(), 1);
+    world.put("c.example", &Stream::default(), 1);
+    assert!(world.poll().is_empty());
+    world.suspend(Selector::Site("b".into()), None);
+    world.cut(&first, &delivered());
+    let next = world.poll();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].domain.as_str(), "c.example");
+}
+
+#[test]
 fn transactional_mail_does_not_wait_behind_bulk_anywhere() {
     let mut world = World::new(Policy { connections_max: 10, ..Policy::default() });
     let urgent = Stream::default();

@@ -49,7 +49,7 @@ pub(crate) struct Group {
     /// In line for its turn.
     pub(crate) listed: ByClass<bool>,
     /// In line for a connection.
-    pub(crate) starved: bool,
+    pub(crate) starved: ByClass<bool>,
     pub(crate) flows: Flows,
     pub(crate) watch: Watch,
 }
@@ -152,8 +152,8 @@ impl Sites {
         let quiet = |lane: &u32| self.lanes.get(*lane).is_some_and(|l| l.is_forgettable(now));
         let empty = |group: &u32| {
             self.groups.get(*group).is_some_and(|group| {
-                let listed = |class| *group.listed.get(class);
-                group.flows.len() == 0 && !group.starved && !Class::ALL.into_iter().any(listed)
+                let listed = |class| *group.listed.get(class) || *group.starved.get(class);
+                group.flows.len() == 0 && !Class::ALL.into_iter().any(listed)
             })
         };
         if !lanes.iter().all(quiet) || !groups.iter().all(empty) {
@@ -202,7 +202,7 @@ impl Sites {
             next: first,
             pool,
             listed: ByClass::default(),
-            starved: false,
+            starved: ByClass::default(),
             flows: Flows::default(),
             watch: Watch::default(),
         });
@@ -250,7 +250,7 @@ impl Sites {
     }
 
     /// Where the next message of a group goes: to a source by its weight among those that are
-    /// ready. `chance` is a number from 0 to 1.
+    /// ready. `chance` is a number from 0 to 1; `may_open` says whether it may be a new connection.
     pub(crate) fn choose(
         &mut self,
         now: Timestamp,
@@ -258,6 +258,7 @@ impl Sites {
         policy: &Policy,
         suspensions: &Suspensions,
         chance: f64,
+        may_open: bool,
     ) -> Choice {
         let never = Choice::Blocked { until: Timestamp::MAX, starved: false };
         let Some((number, pool)) = self.groups.get(group).map(|g| (g.site, g.pool)) else {
@@ -268,7 +269,14 @@ impl Sites {
             return never;
         };
         let heaviest = pool.iter().map(|source| policy.weight(*source)).max().unwrap_or(1);
-        let look = |source| self.readiness(now, site, source, heaviest, policy, suspensions);
+        let room = may_open && self.connections < policy.connections_max;
+        let look = |source| {
+            let share = Share { weight: policy.weight(source), heaviest };
+            match is_suspended(source, policy, suspensions) {
+                true => Readiness::Suspended,
+                false => self.readiness(now, site, source, share, room),
+            }
+        };
         let (mut until, mut starved, mut weights) = (Timestamp::MAX, false, 0);
         for source in pool {
             match look(*source) {
@@ -296,20 +304,11 @@ impl Sites {
         now: Timestamp,
         site: &Site,
         source: SourceIndex,
-        heaviest: u64,
-        policy: &Policy,
-        suspensions: &Suspensions,
+        share: Share,
+        room: bool,
     ) -> Readiness {
-        let name = policy.sources.get(usize::from(source.0)).map(|share| &share.name);
-        if suspensions.all() || name.is_none_or(|name| suspensions.source(name)) {
-            return Readiness::Suspended;
-        }
-        let room = self.connections < policy.connections_max;
         match self.lane_of(site, source).and_then(|lane| self.lanes.get(lane)) {
-            Some(lane) => {
-                let share = Share { weight: policy.weight(source), heaviest };
-                lane.readiness(&site.limits, now, room, share)
-            }
+            Some(lane) => lane.readiness(&site.limits, now, room, share),
             None if room => Readiness::Ready(Connection::New),
             None => Readiness::Starved,
         }
@@ -420,4 +419,9 @@ impl Sites {
     pub(crate) const fn free(&self) -> u32 {
         self.free
     }
+}
+
+fn is_suspended(source: SourceIndex, policy: &Policy, suspensions: &Suspensions) -> bool {
+    let name = policy.sources.get(usize::from(source.0)).map(|share| &share.name);
+    suspensions.all() || name.is_none_or(|name| suspensions.source(name))
 }

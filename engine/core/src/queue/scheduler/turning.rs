@@ -128,7 +128,17 @@ impl Scheduler {
             if let Some(group) = self.sites.group_mut(group) {
                 *group.listed.get_mut(class) = false;
             }
-            if let Some(action) = self.turn(now, group, steps) {
+            if let Some(action) = self.turn(now, group, false, steps) {
+                return Some(action);
+            }
+        }
+        // New connections are given out in the order in which they were wanted.
+        while *steps > 0 && self.sites.connections() < self.policy.connections_max {
+            let Some((class, group)) = self.starved.pop() else { break };
+            if let Some(group) = self.sites.group_mut(group) {
+                *group.starved.get_mut(class) = false;
+            }
+            if let Some(action) = self.turn(now, group, true, steps) {
                 return Some(action);
             }
         }
@@ -201,13 +211,21 @@ impl Scheduler {
         })
     }
 
-    /// A group's turn: its next entry, if a lane is ready.
-    pub(crate) fn turn(&mut self, now: Timestamp, number: u32, steps: &mut u32) -> Option<Action> {
+    /// A group's turn: its next entry, if a lane is ready. A connection may be opened only when it
+    /// has waited in line for that.
+    pub(crate) fn turn(
+        &mut self,
+        now: Timestamp,
+        number: u32,
+        may_open: bool,
+        steps: &mut u32,
+    ) -> Option<Action> {
         while *steps > 0 {
             *steps -= 1;
             let class = self.sites.group(number)?.flows.class()?;
             let chance = self.random();
-            match self.sites.choose(now, number, &self.policy, &self.suspensions, chance) {
+            let (policy, suspensions) = (&self.policy, &self.suspensions);
+            match self.sites.choose(now, number, policy, suspensions, chance, may_open) {
                 Choice::Blocked { until, starved } => {
                     self.block(now, number, until, starved.then_some(class));
                     return None;
@@ -240,7 +258,7 @@ impl Scheduler {
     ) {
         let Some(group) = self.sites.group_mut(number) else { return };
         if let Some(class) = starved
-            && !std::mem::replace(&mut group.starved, true)
+            && !std::mem::replace(group.starved.get_mut(class), true)
         {
             self.starved.push(class, number);
         }
