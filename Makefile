@@ -47,3 +47,10 @@ fuzz:
 .PHONY: simulation
 simulation:
 	MAILY_SEEDS=$${MAILY_SEEDS:-200000} cargo test --release -p maily-tests --test simulation -- --nocapture
+
+# Needs about 600 octets of disk a message; the folder must be on a real disk.
+.PHONY: bench-restart
+MESSAGES ?= 5000000
+FOLDER ?= target
+bench-restart:
+	MAILY_MESSAGES=$(MESSAGES) MAILY_FOLDER=$(abspath $(FOLDER)) cargo bench -p maily --bench restart

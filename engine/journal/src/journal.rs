@@ -19,10 +19,12 @@ use rustix::fs::FlockOperation;
 use crate::record::Draft;
 use crate::scan::Position;
 use crate::scan::ScanError;
+use crate::scan::read_meta;
 use crate::scan::read_record;
 use crate::segment::Folder;
 use crate::segment::HeaderState;
 use crate::segment::read_header;
+use crate::segment::read_stamp;
 use crate::writer::Append;
 use crate::writer::Inbox;
 use crate::writer::Writer;
@@ -35,6 +37,9 @@ pub use crate::writer::RealDisk;
 /// Spare files kept for reuse: writing over blocks that were written before syncs twice as fast as
 /// growing a file, and they are what a full disk still leaves us.
 pub const SPARES_MAX: usize = 3;
+
+/// A segment is not made larger than this, but for a single record.
+pub const SEGMENT_OCTETS_MAX: u64 = 1 << 31;
 
 /// A journal that is in use is tried this often before we give up.
 const LOCK_TRIES: u32 = 100;
@@ -98,9 +103,14 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     files: RwLock<HashMap<u64, Arc<File>>>,
     active: AtomicU64,
+    stamp: AtomicU64,
 }
 
 impl Shared {
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp.load(Ordering::Acquire)
+    }
+
     /// The writer goes on to this segment.
     pub(crate) fn opened(&self, segment: u64, file: Arc<File>) {
         self.files.write().insert(segment, file);
@@ -129,16 +139,20 @@ impl Journal {
     /// Appends go to a new segment; what is there is read with [`crate::scan::Scanner`].
     pub fn open(path: &Path, options: &Options) -> Result<Self, OpenError> {
         let folder = Folder::new(path);
+        // So that an offset fits into 32 bits: indexes of millions of records are made of them.
+        let segment_octets = options.segment_octets.min(SEGMENT_OCTETS_MAX);
         let wrap = |error| OpenError::Io { path: path.to_owned(), error };
         folder.create().map_err(wrap)?;
         let lock = lock(path)?;
         let mut files = HashMap::new();
         let segments = folder.segments().map_err(wrap)?;
+        let mut stamp = 0;
         for &segment in &segments {
             let file = File::open(folder.segment_path(segment)).map_err(wrap)?;
             if let HeaderState::Newer(format) = read_header(&file, segment).map_err(wrap)? {
                 return Err(ScanError::Newer { segment, format }.into());
             }
+            stamp = stamp.max(read_stamp(&file, segment).map_err(wrap)?.unwrap_or(0));
             files.insert(segment, Arc::new(file));
         }
         let last = folder.highest().map_err(wrap)?;
@@ -148,12 +162,13 @@ impl Journal {
             counters: Counters::default(),
             files: RwLock::new(files),
             active: AtomicU64::new(last + 1),
+            stamp: AtomicU64::new(stamp),
         });
         let writer = Writer {
             folder: folder.clone(),
             disk: Arc::clone(&options.disk),
             shared: Arc::clone(&shared),
-            segment_octets: options.segment_octets,
+            segment_octets,
             patience: options.patience,
             file: None,
             segment: last,
@@ -163,13 +178,7 @@ impl Journal {
         };
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let writer = thread.spawn(move || writer.run()).map_err(wrap)?;
-        Ok(Self {
-            folder,
-            shared,
-            segment_octets: options.segment_octets,
-            writer: Mutex::new(Some(writer)),
-            _lock: lock,
-        })
+        Ok(Self { folder, shared, segment_octets, writer: Mutex::new(Some(writer)), _lock: lock })
     }
 
     /// Appends, and has `done` called in the writer's thread once the record is synced.
@@ -201,9 +210,39 @@ impl Journal {
         read_record(&file, position, octets)
     }
 
+    /// Reads the meta part of a record.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is damaged, `NotFound` if its segment is gone.
+    pub fn read_meta(&self, position: Position) -> io::Result<Bytes> {
+        let file = self.shared.files.read().get(&position.segment).cloned();
+        let file = file.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        read_meta(&file, position)
+    }
+
     /// The segment that is being written, or will be next.
     pub fn active(&self) -> u64 {
         self.shared.active.load(Ordering::Acquire)
+    }
+
+    /// The highest stamp that was raised; after a restart, the one that the last segment was begun
+    /// with, or none if that is not known.
+    pub fn stamp(&self) -> u64 {
+        self.shared.stamp()
+    }
+
+    /// Whether the newest segment says with which stamp it was begun.
+    pub fn is_stamped(&self) -> io::Result<bool> {
+        let newest = self.segments().last().copied();
+        let Some(newest) = newest else { return Ok(true) };
+        let file = self.shared.files.read().get(&newest).cloned();
+        file.map_or(Ok(false), |file| Ok(read_stamp(&file, newest)?.is_some()))
+    }
+
+    /// Raises the stamp that segments are begun with from now on: whoever opens the journal later
+    /// knows the highest number used before a segment without reading what is in it.
+    pub fn raise(&self, stamp: u64) {
+        self.shared.stamp.fetch_max(stamp, Ordering::AcqRel);
     }
 
     /// All segments, rising.
@@ -380,6 +419,8 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         for at in 0..draft("record 4").octets() as usize {
             let mut damaged = whole.clone();
+            // As after a crash: in a segment left in good order only a reader proves a body.
+            damaged[32..52].fill(0);
             damaged[places[4].offset as usize + at] ^= 0x40;
             std::fs::write(&path, damaged).unwrap();
             let (texts, damage) = texts(dir.path());
@@ -417,6 +458,7 @@ mod tests {
         let mut octets = std::fs::read(&path).unwrap();
         let body = torn.offset as usize + crate::record::HEADER_OCTETS + 4;
         octets[body + 10..body + 40].fill(0);
+        octets[32..52].fill(0);
         std::fs::write(&path, octets).unwrap();
         for n in 0..3 {
             let journal = Journal::open(dir.path(), &options()).unwrap();
@@ -473,6 +515,7 @@ mod tests {
         for length in second.offset..second.offset + draft("second").octets() {
             let mut torn = whole.clone();
             torn[length as usize..].fill(0);
+            torn[32..52].fill(0);
             std::fs::write(&path, torn).unwrap();
             assert_eq!(texts(dir.path()), (vec!["first".to_owned()], 0), "{length} octets");
         }
@@ -487,6 +530,48 @@ mod tests {
         append(&journal, "small").unwrap();
         drop(journal);
         assert_eq!(texts(dir.path()).0, [large, "small".to_owned()]);
+    }
+
+    #[test]
+    fn in_a_segment_left_in_good_order_the_last_record_too_is_damage_and_no_torn_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        append(&journal, "first").unwrap();
+        let last = append(&journal, "last").unwrap();
+        drop(journal);
+        let path = Folder::new(dir.path()).segment_path(last.segment);
+        let whole = std::fs::read(&path).unwrap();
+        let octets = draft("last").octets();
+        for at in 0..octets as usize {
+            let mut damaged = whole.clone();
+            damaged[last.offset as usize + at] ^= 0x01;
+            std::fs::write(&path, damaged).unwrap();
+            if at < crate::record::HEADER_OCTETS + "last".len() {
+                assert_eq!(texts(dir.path()), (vec!["first".to_owned()], 1), "octet {at}");
+            }
+            let read = read_record(&File::open(&path).unwrap(), last, octets);
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData, "octet {at}");
+        }
+    }
+
+    #[test]
+    fn a_segment_knows_the_stamp_it_was_begun_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        journal.raise(7);
+        append(&journal, "first").unwrap();
+        journal.raise(9);
+        journal.raise(8);
+        drop(journal);
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        assert_eq!((journal.stamp(), journal.is_stamped().unwrap()), (7, true));
+        let path = journal.folder().segment_path(1);
+        drop(journal);
+        let mut octets = std::fs::read(&path).unwrap();
+        octets[55] ^= 1;
+        std::fs::write(&path, octets).unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        assert_eq!((journal.stamp(), journal.is_stamped().unwrap()), (0, false));
     }
 
     #[test]
@@ -526,6 +611,10 @@ mod tests {
                 return Err(io::Error::from_raw_os_error(5));
             }
             RealDisk.sync(file)
+        }
+
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            RealDisk.sync_folder(path)
         }
 
         fn allocate(&self, path: &Path, octets: u64) -> io::Result<File> {

@@ -4,6 +4,7 @@
 //! call, syncs once, and only then says so to each of them.
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod journal;
 pub mod record;
 pub mod scan;

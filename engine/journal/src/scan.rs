@@ -16,11 +16,15 @@ use crate::record::MAGIC;
 use crate::segment::Folder;
 use crate::segment::HeaderState;
 use crate::segment::SEGMENT_HEADER_OCTETS;
-use crate::segment::is_sealed;
 use crate::segment::read_header;
+use crate::segment::sealed_end;
 
 /// Octets read ahead: a header and, nearly always, all of the meta part.
 const READ_AHEAD_OCTETS: usize = 512;
+/// Octets read at once where records are small.
+const WINDOW_OCTETS: usize = 64 << 10;
+/// Records smaller than this are small.
+const SMALL_OCTETS: u64 = 4 << 10;
 /// Octets searched at once for the next record after damage.
 const SEARCH_OCTETS: usize = 1 << 20;
 
@@ -91,8 +95,14 @@ pub struct Scanner {
     file: File,
     segment: u64,
     offset: u64,
-    prove_bodies: bool,
+    /// Where it ends, if the writer left it in good order.
+    end: Option<u64>,
     headless: bool,
+    /// What was read last, and from where.
+    window: Bytes,
+    window_at: u64,
+    /// The last record was small: more of its kind are likely.
+    small: bool,
 }
 
 impl Scanner {
@@ -106,8 +116,17 @@ impl Scanner {
             HeaderState::Empty => true,
             HeaderState::Newer(format) => return Err(ScanError::Newer { segment, format }),
         };
-        let prove_bodies = !is_sealed(&file).map_err(wrap)?;
-        Ok(Self { file, segment, offset: SEGMENT_HEADER_OCTETS, prove_bodies, headless })
+        let end = sealed_end(&file, segment).map_err(wrap)?;
+        Ok(Self {
+            file,
+            segment,
+            offset: SEGMENT_HEADER_OCTETS,
+            end,
+            headless,
+            window: Bytes::new(),
+            window_at: 0,
+            small: true,
+        })
     }
 
     /// The next record, damage, or the end.
@@ -128,20 +147,24 @@ impl Scanner {
         if std::mem::take(&mut self.headless) {
             return self.find_first();
         }
+        if self.end.is_some_and(|end| self.offset >= end) {
+            self.offset = u64::MAX;
+            return Ok(Next::End);
+        }
         if let Some(found) = self.record_at(self.offset)? {
             self.offset += found.octets;
+            self.small = found.octets < SMALL_OCTETS;
             return Ok(Next::Record(found));
         }
+        // A writer may have been at it when the window was read.
+        self.window = Bytes::new();
         let damaged_from = self.offset;
-        match self.search(damaged_from + 1)? {
-            Some(offset) => {
-                self.offset = offset;
-                Ok(Next::Damage { offset: damaged_from, octets: offset - damaged_from })
-            }
-            None => {
-                self.offset = u64::MAX;
-                Ok(Next::End)
-            }
+        let next = self.search(damaged_from)?;
+        self.offset = next.or(self.end).unwrap_or(u64::MAX);
+        match self.offset {
+            u64::MAX => Ok(Next::End),
+            offset if offset == damaged_from => self.try_step(),
+            offset => Ok(Next::Damage { offset: damaged_from, octets: offset - damaged_from }),
         }
     }
 
@@ -161,44 +184,57 @@ impl Scanner {
     }
 
     /// The record at this offset, if a whole one begins there.
-    fn record_at(&self, offset: u64) -> io::Result<Option<Found>> {
-        let ahead = read_up_to(&self.file, offset, READ_AHEAD_OCTETS)?;
+    fn record_at(&mut self, offset: u64) -> io::Result<Option<Found>> {
+        let ahead = self.fetch(offset, READ_AHEAD_OCTETS)?;
         let Some(header) = Header::decode(&ahead, self.segment) else { return Ok(None) };
-        let meta_octets = header.meta_octets as usize;
-        let meta = match ahead.get(HEADER_OCTETS..HEADER_OCTETS + meta_octets) {
-            Some(meta) => Bytes::copy_from_slice(meta),
-            None => {
-                let start = offset + HEADER_OCTETS as u64;
-                let size = self.file.metadata()?.len();
-                if start + u64::from(header.meta_octets) > size {
-                    return Ok(None);
-                }
-                Bytes::from(read_up_to(&self.file, start, meta_octets)?)
+        let prove_body = self.end.is_none();
+        let whole = HEADER_OCTETS + header.meta_octets as usize;
+        let needed = if prove_body { header.octets() as usize } else { whole };
+        let read = if ahead.len() >= needed {
+            ahead
+        } else {
+            // A length that lies must not cost memory.
+            if offset + needed as u64 > self.file.metadata()?.len() {
+                return Ok(None);
             }
+            self.fetch(offset, needed)?
         };
-        if meta.len() != meta_octets || crc32c::crc32c(&meta) != header.meta_crc {
+        let Some(meta) = (read.len() >= whole).then(|| read.slice(HEADER_OCTETS..whole)) else {
+            return Ok(None);
+        };
+        if crc32c::crc32c(&meta) != header.meta_crc {
             return Ok(None);
         }
-        if self.prove_bodies && !self.body_is_whole(offset, &header)? {
-            return Ok(None);
+        if prove_body {
+            let body = read.get(whole..needed);
+            if body.is_none_or(|body| crc32c::crc32c(body) != header.body_crc) {
+                return Ok(None);
+            }
         }
         let position = Position { segment: self.segment, offset };
         Ok(Some(Found { position, octets: header.octets(), meta }))
     }
 
-    fn body_is_whole(&self, offset: u64, header: &Header) -> io::Result<bool> {
-        let start = offset + HEADER_OCTETS as u64 + u64::from(header.meta_octets);
-        if start + u64::from(header.body_octets) > self.file.metadata()?.len() {
-            return Ok(false);
+    /// These octets, or as many as there are.
+    fn fetch(&mut self, offset: u64, octets: usize) -> io::Result<Bytes> {
+        let from = usize::try_from(offset.wrapping_sub(self.window_at)).unwrap_or(usize::MAX);
+        let inside = from.checked_add(octets).filter(|end| *end <= self.window.len());
+        if let Some(end) = inside {
+            return Ok(self.window.slice(from..end));
         }
-        let body = read_up_to(&self.file, start, header.body_octets as usize)?;
-        Ok(body.len() == header.body_octets as usize && crc32c::crc32c(&body) == header.body_crc)
+        let ahead = if self.small { WINDOW_OCTETS } else { READ_AHEAD_OCTETS };
+        self.window = Bytes::from(read_up_to(&self.file, offset, octets.max(ahead))?);
+        self.window_at = offset;
+        Ok(self.window.slice(..octets.min(self.window.len())))
     }
 
     /// The offset of the next whole record of this segment from here on.
-    fn search(&self, from: u64) -> io::Result<Option<u64>> {
+    fn search(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut from = from;
         loop {
+            if self.end.is_some_and(|end| from >= end) {
+                return Ok(None);
+            }
             let window = read_up_to(&self.file, from, SEARCH_OCTETS + MAGIC.len() - 1)?;
             for at in memchr::memmem::find_iter(&window, &MAGIC) {
                 let offset = from + at as u64;
@@ -234,6 +270,26 @@ pub fn read_record(file: &File, position: Position, octets: u64) -> io::Result<(
         return Err(damaged("body"));
     }
     Ok((meta, body))
+}
+
+/// Reads the meta part of a record and proves it.
+///
+/// # Errors
+/// `InvalidData` if it is damaged.
+pub fn read_meta(file: &File, position: Position) -> io::Result<Bytes> {
+    let ahead = Bytes::from(read_up_to(file, position.offset, READ_AHEAD_OCTETS)?);
+    let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    let header = Header::decode(&ahead, position.segment).ok_or_else(|| damaged("header"))?;
+    let whole = HEADER_OCTETS + header.meta_octets as usize;
+    let read = if ahead.len() >= whole {
+        ahead
+    } else {
+        Bytes::from(read_up_to(file, position.offset, whole)?)
+    };
+    if read.len() < whole || crc32c::crc32c(&read.slice(HEADER_OCTETS..whole)) != header.meta_crc {
+        return Err(damaged("meta part"));
+    }
+    Ok(read.slice(HEADER_OCTETS..whole))
 }
 
 fn read_up_to(file: &File, offset: u64, octets: usize) -> io::Result<Vec<u8>> {

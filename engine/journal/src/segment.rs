@@ -14,10 +14,12 @@ pub const FORMAT: u32 = 1;
 /// Octets before the first record.
 pub const SEGMENT_HEADER_OCTETS: u64 = 64;
 
-/// Where a segment says that it was left in good order.
+/// Where a segment says that it was left in good order, and where it then ends.
 const SEAL_OFFSET: u64 = 32;
 /// How it says so.
 const SEAL: [u8; 8] = *b"IN ORDER";
+/// Where the segment keeps the owner's stamp.
+const STAMP_OFFSET: u64 = 52;
 
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,15 +112,18 @@ impl Folder {
         File::open(&self.path)?.sync_all()
     }
 
-    /// Keeps octets that could not be read, so that nothing is deleted unseen.
-    pub fn quarantine(&self, segment: u64, offset: u64, octets: &[u8]) -> io::Result<()> {
-        let name = format!("{segment:016x}-{offset:08x}.bad");
-        let path = self.path.join("quarantine").join(name);
+    /// Keeps octets that could not be read, so that nothing is deleted unseen. False if they were
+    /// kept before.
+    pub fn quarantine(&self, segment: u64, offset: u64, octets: &[u8]) -> io::Result<bool> {
+        let folder = self.path.join("quarantine");
+        let path = folder.join(format!("{segment:016x}-{offset:08x}.bad"));
         if path.exists() {
-            return Ok(());
+            return Ok(false);
         }
         std::fs::write(&path, octets)?;
-        File::open(&path)?.sync_all()
+        File::open(&path)?.sync_all()?;
+        File::open(&folder)?.sync_all()?;
+        Ok(true)
     }
 
     /// Damaged pieces kept so far.
@@ -142,17 +147,42 @@ pub fn allocate(path: &Path, octets: u64) -> io::Result<File> {
     }
 }
 
-/// Writes a segment's header and syncs it.
-pub fn write_header(file: &File, segment: u64) -> io::Result<()> {
+/// A segment's header. The stamp is the owner's: a number that never falls.
+pub fn header(segment: u64, stamp: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(SEGMENT_HEADER_OCTETS as usize);
     header.extend_from_slice(&MAGIC);
     header.extend_from_slice(&FORMAT.to_le_bytes());
     header.extend_from_slice(&segment.to_le_bytes());
     let crc = crc32c::crc32c(&header);
     header.extend_from_slice(&crc.to_le_bytes());
-    header.resize(SEGMENT_HEADER_OCTETS as usize, 0);
-    file.write_all_at(&header, 0)?;
-    file.sync_all()
+    header.resize(STAMP_OFFSET as usize, 0);
+    header.extend_from_slice(&proved(segment, stamp));
+    header
+}
+
+/// A number with a checksum that only holds in this segment.
+fn proved(segment: u64, number: u64) -> [u8; 12] {
+    let [segment, number] = [segment, number].map(u64::to_le_bytes);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&segment), &number).to_le_bytes();
+    let mut octets = [0; 12];
+    octets.iter_mut().zip(number.into_iter().chain(crc)).for_each(|(place, octet)| *place = octet);
+    octets
+}
+
+/// The number that [`proved`] made; none if these are other octets.
+fn number_in(segment: u64, octets: &[u8]) -> Option<u64> {
+    let number = octets.first_chunk::<8>().map(|number| u64::from_le_bytes(*number))?;
+    (proved(segment, number) == *octets).then_some(number)
+}
+
+/// The stamp that the segment was begun with; none if it is damaged.
+pub fn read_stamp(file: &File, segment: u64) -> io::Result<Option<u64>> {
+    let mut octets = [0; 12];
+    match file.read_exact_at(&mut octets, STAMP_OFFSET) {
+        Ok(()) => Ok(number_in(segment, &octets)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads a segment's header.
@@ -179,18 +209,20 @@ pub fn read_header(file: &File, segment: u64) -> io::Result<HeaderState> {
     Ok(if own { HeaderState::Ready } else { HeaderState::Empty })
 }
 
-/// Notes that the writer left this segment in good order: all in it was synced. A segment without
-/// the note may hold a record whose body is torn.
-pub fn seal(file: &File) -> io::Result<()> {
-    file.write_all_at(&SEAL, SEAL_OFFSET)
+/// Notes that the writer left this segment in good order: all up to `end` was synced. A segment
+/// without the note may hold a record whose body is torn.
+pub fn seal(file: &File, segment: u64, end: u64) -> io::Result<()> {
+    let note = [SEAL.as_slice(), &proved(segment, end)].concat();
+    file.write_all_at(&note, SEAL_OFFSET)
 }
 
-/// Whether the segment was left in good order.
-pub fn is_sealed(file: &File) -> io::Result<bool> {
-    let mut found = [0; SEAL.len()];
+/// Where the segment ends, if it was left in good order.
+pub fn sealed_end(file: &File, segment: u64) -> io::Result<Option<u64>> {
+    let mut found = [0; SEAL.len() + 12];
     match file.read_exact_at(&mut found, SEAL_OFFSET) {
-        Ok(()) => Ok(found == SEAL),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
     }
+    Ok(found.strip_prefix(&SEAL).and_then(|end| number_in(segment, end)))
 }

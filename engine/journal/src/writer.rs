@@ -21,8 +21,8 @@ use crate::record::Draft;
 use crate::scan::Position;
 use crate::segment::Folder;
 use crate::segment::SEGMENT_HEADER_OCTETS;
+use crate::segment::header;
 use crate::segment::seal;
-use crate::segment::write_header;
 
 /// Why an append was not made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,8 @@ pub trait Disk: Send + Sync + 'static {
     fn sync(&self, file: &File) -> io::Result<()>;
     /// Makes a file of this size.
     fn allocate(&self, path: &Path, octets: u64) -> io::Result<File>;
+    /// Makes names durable: a file that was made, renamed or removed in this folder stays so.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
 }
 
 /// The disk as it is.
@@ -66,6 +68,10 @@ impl Disk for RealDisk {
 
     fn allocate(&self, path: &Path, octets: u64) -> io::Result<File> {
         crate::segment::allocate(path, octets)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
     }
 }
 
@@ -172,6 +178,7 @@ impl Writer {
             }
             self.commit(group);
         }
+        self.leave();
     }
 
     /// Writes a group that fits into the segment, syncs, and tells everyone.
@@ -247,11 +254,7 @@ impl Writer {
                 AppendError::Failed(error.to_string())
             }
         })?;
-        if let Some(left) = &self.file
-            && let Err(error) = seal(left)
-        {
-            tracing::warn!(%error, segment = self.segment, "segment could not be sealed");
-        }
+        self.leave();
         self.reserved = reserved;
         let file = Arc::new(file);
         self.shared.opened(segment, Arc::clone(&file));
@@ -260,6 +263,15 @@ impl Writer {
         self.offset = SEGMENT_HEADER_OCTETS;
         self.end = size;
         Ok(())
+    }
+
+    /// Leaves the segment in good order: all in it is synced.
+    fn leave(&mut self) {
+        if let Some(left) = self.file.take()
+            && let Err(error) = seal(&left, self.segment, self.offset)
+        {
+            tracing::warn!(%error, segment = self.segment, "segment could not be sealed");
+        }
     }
 
     fn make_segment(&self, segment: u64, size: u64, urgent: bool) -> io::Result<(File, bool)> {
@@ -281,8 +293,12 @@ impl Writer {
             }
             None => self.disk.allocate(&path, size)?,
         };
-        write_header(&file, segment)?;
-        self.folder.sync()?;
+        let header = header(segment, self.shared.stamp());
+        if self.disk.write(&file, &[IoSlice::new(&header)], 0)? != header.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.disk.sync(&file)?;
+        self.disk.sync_folder(self.folder.path())?;
         Ok((file, reserved))
     }
 }

@@ -209,7 +209,13 @@ impl Daemon {
         self.sessions.shutdown().await;
         self.tasks.shutdown().await;
         self.watching.shutdown().await;
-        self.spool.flush().await.context("the spool could not be written at the end")
+        self.spool.flush().await.context("the spool could not be written at the end")?;
+        let spool = self.spool.clone();
+        let written = tokio::task::spawn_blocking(move || spool.checkpoint()).await?;
+        if let Err(error) = written {
+            tracing::warn!(%error, "no checkpoint could be written: the next start takes longer");
+        }
+        Ok(())
     }
 
     /// Returns when a part of the daemon has ended by itself, which none should.

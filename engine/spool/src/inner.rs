@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -10,24 +11,32 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
 
+use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
+use maily_core::mail::outcome::Diagnosis;
 use maily_journal::journal::AppendError;
 use maily_journal::journal::Journal;
 use maily_journal::record::Draft;
-use maily_journal::scan::Next;
 use maily_journal::scan::Position;
 use maily_journal::scan::Scanner;
 
+use crate::covered::Covered;
 use crate::entry;
 use crate::entry::Accept;
 use crate::entry::Entry;
+use crate::entry::MarkEntry;
 use crate::error::GetError;
-use crate::error::OpenError;
 use crate::error::PutError;
 use crate::index::Index;
-use crate::submission::Spooled;
+use crate::slot::Slot;
+use crate::slot::SlotMark;
 use crate::submission::Stored;
-use crate::submission::Waiting;
+
+/// A settlement or mark whose write failed is written again this often, in another segment.
+pub(crate) const TRIES_MAX: u32 = 5;
+
+/// Told where a record came to lie.
+type Lands = Box<dyn FnOnce(&Inner, Position) + Send>;
 
 /// Messages in memory from acceptance to the first attempt.
 #[derive(Default)]
@@ -51,6 +60,12 @@ pub(crate) struct Inner {
     pub(crate) hot_octets_max: usize,
     pub(crate) segment_octets: u64,
     pub(crate) quarantined: AtomicU64,
+    /// All that waits is in the index.
+    pub(crate) recovered: AtomicBool,
+    /// What the last checkpoint covers.
+    pub(crate) covered: Mutex<Covered>,
+    /// Held while segments are dropped or moved, or a checkpoint is written.
+    pub(crate) keeping: Mutex<()>,
 }
 
 impl Inner {
@@ -70,7 +85,8 @@ impl Inner {
     pub(crate) fn arrive(&self, stored: &Arc<Stored>, position: Position, octets: u64) {
         let submission = &stored.submission;
         let recipients = submission.envelope.recipients.len() as u32;
-        self.index().insert(submission.id, position, octets, recipients);
+        self.journal.raise(submission.id.as_u64());
+        self.index().insert(submission.id, Slot::new(position, octets, recipients));
         let size = submission.body.octets().len();
         let mut hot = self.hot.lock();
         if hot.octets + size <= self.hot_octets_max {
@@ -83,7 +99,7 @@ impl Inner {
         let (position, octets) = {
             let index = self.index();
             let slot = index.get(id).ok_or(GetError::Unknown)?;
-            (slot.position, u64::from(slot.octets))
+            (slot.position(), slot.octets())
         };
         let (meta, body) = match self.journal.read(position, octets) {
             Ok(parts) => parts,
@@ -92,7 +108,7 @@ impl Inner {
             }
             // Its segment went between the look and the read: it was moved or settled.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let moved = self.index().get(id).is_some_and(|slot| slot.position != position);
+                let moved = self.index().get(id).is_some_and(|slot| slot.position() != position);
                 return if moved { self.get(id) } else { Err(GetError::Unknown) };
             }
             Err(error) => return Err(GetError::Failed(error.to_string())),
@@ -116,28 +132,92 @@ impl Inner {
                 raw.and_then(|raw| folder.quarantine(position.segment, position.offset, &raw))
                     .map_err(|error| error.to_string())
             });
-        if let Err(error) = kept {
-            return GetError::Failed(format!("{why}, and it could not be quarantined: {error}"));
-        }
-        self.quarantined.fetch_add(1, Ordering::Relaxed);
+        match kept {
+            Ok(new) => self.quarantined.fetch_add(u64::from(new), Ordering::Relaxed),
+            Err(error) => {
+                let text = format!("{why}, and it could not be quarantined: {error}");
+                return GetError::Failed(text);
+            }
+        };
         tracing::error!(%id, why, "a damaged message was moved to quarantine");
         self.index().remove(id);
         GetError::Damaged(why.to_owned())
     }
 
-    /// Writes a record that nobody waits for, and again if that failed.
-    pub(crate) fn append_soon(this: &Arc<Self>, draft: Draft, tries: u32) {
+    /// Reads each message that lives in this segment: what is damaged goes to quarantine.
+    pub(crate) fn prove_messages_in(&self, segment: u64) {
+        let ids = self.index().ids_in(segment);
+        for id in ids {
+            if let Err(error @ GetError::Failed(_)) = self.get(id) {
+                tracing::error!(%id, %error, "a message could not be read");
+            }
+        }
+    }
+
+    /// What the last attempt for this recipient heard; read from disk.
+    pub(crate) fn heard(&self, id: QueueId, recipient: RecipientIndex) -> Option<Diagnosis> {
+        let (_, _, at) = self.index().get(id)?.mark_of(recipient)?;
+        self.diagnosis_at(at?, id, recipient)
+    }
+
+    fn diagnosis_at(
+        &self,
+        at: Position,
+        id: QueueId,
+        recipient: RecipientIndex,
+    ) -> Option<Diagnosis> {
+        let meta = self.journal.read_meta(at).ok()?;
+        let marks = match entry::decode(&meta) {
+            Ok(Entry::Mark(mark)) => vec![mark],
+            Ok(Entry::Moved { marks, .. }) => marks,
+            _ => return None,
+        };
+        let mut marks = marks.into_iter().filter(|mark| mark.id == id);
+        marks.find(|mark| mark.recipients.contains(&recipient))?.diagnosis
+    }
+
+    /// Marks with what their attempts heard.
+    fn mark_entries(&self, id: QueueId, marks: &[SlotMark]) -> Vec<MarkEntry> {
+        let entry = |mark: &SlotMark| {
+            let first = mark.recipients.first().copied();
+            let heard = first.zip(mark.at).and_then(|(first, at)| self.diagnosis_at(at, id, first));
+            MarkEntry {
+                id,
+                recipients: mark.recipients.clone(),
+                attempts: mark.attempts,
+                due: mark.due,
+                diagnosis: heard,
+            }
+        };
+        marks.iter().map(entry).collect()
+    }
+
+    /// Writes a record that nobody waits for, and again if that failed; `lands` is told where.
+    pub(crate) fn append_soon(
+        this: &Arc<Self>,
+        draft: Draft,
+        tries: u32,
+        lands: impl FnOnce(&Self, Position) + Send + 'static,
+    ) {
         let (weak, again) = (Arc::downgrade(this), draft.clone());
         let done = Box::new(move |result: Result<Position, AppendError>| {
-            let Err(error) = result else { return };
-            match weak.upgrade() {
-                Some(inner) if tries > 1 && error != AppendError::Closed => {
-                    Self::append_soon(&inner, again, tries - 1);
+            let Some(inner) = weak.upgrade() else { return };
+            match result {
+                Ok(position) => lands(&inner, position),
+                Err(error) if tries > 1 && error != AppendError::Closed => {
+                    Self::append_again(&inner, again, tries - 1, Box::new(lands));
                 }
-                _ => tracing::error!(%error, "a settlement was not written: it may be repeated"),
+                Err(error) => {
+                    tracing::error!(%error, "a settlement was not written: it may be repeated");
+                }
             }
         });
         this.journal.append_soon(draft, Some(done));
+    }
+
+    /// Boxed, so that the type of a try does not hold the type of the next.
+    fn append_again(this: &Arc<Self>, draft: Draft, tries: u32, lands: Lands) {
+        Self::append_soon(this, draft, tries, lands);
     }
 
     /// Writes a message again at the head of the journal.
@@ -155,28 +235,40 @@ impl Inner {
             }
         };
         let id = accept.id;
-        let index = self.index();
-        let Some(slot) = index.get(id).filter(|slot| slot.position == from) else { return Ok(()) };
-        let (settled, marks) = (slot.settled(), slot.marks().to_vec());
-        let told = Entry::Noticed { id, recipients: slot.noticed().to_vec() };
-        let told = draft(&told, &Bytes::new()).map_err(|error| error.to_string())?;
-        let told = Some(told).filter(|_| !slot.noticed().is_empty());
-        let entry = Entry::Moved { accept, settled, marks };
-        let draft = draft(&entry, &body).map_err(|error| error.to_string())?;
-        let octets = draft.octets();
-        let weak = Arc::downgrade(self);
-        let done = Box::new(move |result: Result<Position, AppendError>| {
-            if let (Ok(to), Some(inner)) = (result, weak.upgrade()) {
-                inner.index().moved(id, from, to, octets);
+        loop {
+            let Some(marks) = self.index().at(id, from).map(Slot::marks) else { return Ok(()) };
+            let entries = self.mark_entries(id, &marks);
+            let index = self.index();
+            let Some(slot) = index.at(id, from) else { return Ok(()) };
+            if slot.marks() != marks {
+                continue;
             }
-        });
-        // Under the index's lock: what is settled from now on comes behind it in the journal.
-        self.journal.append_soon(draft, Some(done));
-        if let Some(told) = told {
-            Self::append_soon(self, told, 1);
+            let noticed = slot.noticed();
+            let settled = slot.settled();
+            let entry = Entry::Moved { accept, settled, marks: entries };
+            let draft = draft(&entry, &body).map_err(|error| error.to_string())?;
+            let octets = draft.octets();
+            let weak = Arc::downgrade(self);
+            let done = Box::new(move |result: Result<Position, AppendError>| {
+                if let (Ok(to), Some(inner)) = (result, weak.upgrade()) {
+                    inner.index().moved(id, from, to, octets);
+                }
+            });
+            // Under the index's lock: what is settled from now on comes behind it in the journal.
+            self.journal.append_soon(draft, Some(done));
+            if !noticed.is_empty() {
+                self.note(&Entry::Noticed { id, recipients: noticed });
+            }
+            return Ok(());
         }
-        drop(index);
-        Ok(())
+    }
+
+    /// Writes an entry that nobody waits for.
+    pub(crate) fn note(self: &Arc<Self>, entry: &Entry) {
+        match draft(entry, &Bytes::new()) {
+            Ok(draft) => Self::append_soon(self, draft, TRIES_MAX, |_, _| ()),
+            Err(error) => tracing::error!(%error, "an entry could not be made"),
+        }
     }
 
     /// Calls back when all that was appended before is on disk.
@@ -198,66 +290,6 @@ impl Inner {
         });
         told.recv().unwrap_or(false)
     }
-
-    /// The message as the queue needs to know it, with what attempts left to do.
-    pub(crate) fn spooled(&self, id: QueueId) -> Result<Spooled, GetError> {
-        let stored = self.get(id)?;
-        let index = self.index();
-        let slot = index.get(id).ok_or(GetError::Unknown)?;
-        let mut spooled = stored.submission.spooled();
-        spooled.destinations.clear();
-        for recipient in &stored.unsettled {
-            let all = &stored.submission.envelope.recipients;
-            let Some(path) = all.get(recipient.0 as usize) else { continue };
-            let domain = path.forward_path.0.domain();
-            let mut known = spooled.destinations.iter_mut();
-            if let Some(waiting) = known.find(|waiting| waiting.domain == *domain) {
-                waiting.recipients += 1;
-                continue;
-            }
-            let mark = slot.marks().iter().find(|mark| mark.recipients.contains(recipient));
-            spooled.destinations.push(Waiting {
-                domain: domain.clone(),
-                attempts: mark.map_or(0, |mark| mark.attempts),
-                due: mark.map_or(spooled.accepted_at, |mark| mark.due),
-                recipients: 1,
-            });
-        }
-        Ok(spooled)
-    }
-}
-
-/// Folds the journal. Bodies are read only where one may be torn.
-pub(crate) fn recover(journal: &Journal) -> Result<Index, OpenError> {
-    let mut index = Index::default();
-    let folder = journal.folder();
-    let segments = journal.segments();
-    for &segment in &segments {
-        let wrap = |error: maily_journal::scan::ScanError| OpenError(error.to_string());
-        let mut scanner = Scanner::open(folder, segment).map_err(wrap)?;
-        loop {
-            let (offset, octets) = match scanner.step().map_err(wrap)? {
-                Next::Record(found) => match entry::decode(&found.meta) {
-                    Ok(entry) => {
-                        index.apply(&entry, found.position, found.octets);
-                        continue;
-                    }
-                    Err(error @ entry::DecodeError::Newer(_)) => {
-                        return Err(OpenError(format!("{error}: run the version that wrote it")));
-                    }
-                    Err(entry::DecodeError::Damaged(_)) => (found.position.offset, found.octets),
-                },
-                Next::Damage { offset, octets } => (offset, octets),
-                Next::End => break,
-            };
-            tracing::error!(segment, offset, octets, "damage in the spool: kept in quarantine");
-            scanner
-                .raw(offset, octets)
-                .and_then(|raw| folder.quarantine(segment, offset, &raw))
-                .map_err(|error| OpenError(error.to_string()))?;
-        }
-    }
-    Ok(index)
 }
 
 pub(crate) fn draft(entry: &Entry, body: &Bytes) -> Result<Draft, PutError> {

@@ -7,12 +7,11 @@
 
 use std::sync::Arc;
 
-use maily_journal::scan::Next;
-use maily_journal::scan::Scanner;
+use maily_journal::scan::Found;
 
-use crate::entry;
 use crate::entry::Entry;
 use crate::inner::Inner;
+use crate::walk::walk;
 
 /// Fewer segments are left alone.
 const SEGMENTS_KEPT: usize = 4;
@@ -36,8 +35,15 @@ pub(crate) fn round(inner: &Arc<Inner>) -> bool {
         return false;
     }
     match move_remainder(inner, oldest) {
-        // Anything that could not be moved is tried again later, not at once.
-        Ok(()) => inner.index().used(oldest).messages == 0,
+        Ok(()) => {
+            let left = inner.index().used(oldest).messages;
+            if left > 0 {
+                // Not found where they lie: damage since they were written, or since the start.
+                inner.prove_messages_in(oldest);
+            }
+            // Anything that could not be moved is tried again later, not at once.
+            left == 0
+        }
         Err(error) => {
             tracing::error!(%error, segment = oldest, "the oldest segment could not be moved");
             false
@@ -58,23 +64,15 @@ fn drop_segment(inner: &Arc<Inner>, segment: u64) -> bool {
 /// Writes each message that lives in this segment again at the head of the journal, with all that
 /// has become of it, and waits until that is durable.
 fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<(), String> {
-    let scanner = Scanner::open(inner.journal().folder(), segment);
-    let mut scanner = scanner.map_err(|error| error.to_string())?;
-    loop {
-        let found = match scanner.step().map_err(|error| error.to_string())? {
-            Next::Record(found) => found,
-            Next::Damage { .. } => continue,
-            Next::End => break,
-        };
-        let Ok(Entry::Accept(accept) | Entry::Moved { accept, .. }) = entry::decode(&found.meta)
-        else {
-            continue;
-        };
-        let lives =
-            inner.index().get(accept.id).is_some_and(|slot| slot.position == found.position);
-        if lives {
-            inner.move_message(accept, found.position, found.octets)?;
+    let mut moved = Ok(());
+    let mut see = |found: Found, entry: Entry| {
+        let (Entry::Accept(accept) | Entry::Moved { accept, .. }) = entry else { return };
+        if moved.is_ok() {
+            moved = inner.move_message(accept, found.position, found.octets);
         }
-    }
+    };
+    walk(inner.journal().folder(), segment, &mut see, &mut |_, _, _| Ok(()))
+        .map_err(|error| error.to_string())?;
+    moved?;
     if inner.flush_blocking() { Ok(()) } else { Err("what was moved is not on disk".to_owned()) }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use maily_core::clock::Timestamp;
@@ -11,14 +12,14 @@ use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Diagnosis;
-use maily_journal::scan::Next;
-use maily_journal::scan::Scanner;
+use maily_journal::scan::Found;
+use maily_journal::scan::ScanError;
 use maily_journal::segment::Folder;
 
-use crate::entry;
 use crate::entry::Accept;
 use crate::entry::Entry;
 use crate::entry::MarkEntry;
+use crate::walk::walk;
 
 /// One waiting message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,24 +62,27 @@ struct Known {
 }
 
 /// All that waits in this spool, oldest first. Changes nothing; what is written while it reads may
-/// or may not be seen.
+/// or may not be seen, but no message is missed because it is moved meanwhile.
 pub fn read(path: &Path) -> Result<Vec<Listed>, String> {
+    read_with(path, |_| ())
+}
+
+/// Calls `before` before each segment is opened.
+fn read_with(path: &Path, mut before: impl FnMut(u64)) -> Result<Vec<Listed>, String> {
     let folder = Folder::new(path);
     let mut known: BTreeMap<QueueId, Known> = BTreeMap::new();
-    let segments = folder.segments().map_err(|error| format!("{}: {error}", path.display()))?;
-    for segment in segments {
-        // A segment that went since the folder was read held nothing that waits.
-        let Ok(mut scanner) = Scanner::open(&folder, segment) else { continue };
-        loop {
-            match scanner.step().map_err(|error| error.to_string())? {
-                Next::Record(found) => {
-                    if let Ok(entry) = entry::decode(&found.meta) {
-                        fold(&mut known, entry, found.octets);
-                    }
-                }
-                Next::Damage { .. } => {}
-                Next::End => break,
-            }
+    let mut next = 0;
+    loop {
+        let segments = folder.segments().map_err(|error| format!("{}: {error}", path.display()))?;
+        // A segment goes only when what lived in it is in a later one, which is read after it: so
+        // the folder is read again until nothing is new.
+        let Some(segment) = segments.into_iter().find(|segment| *segment >= next) else { break };
+        next = segment + 1;
+        before(segment);
+        let mut see = |found: Found, entry: Entry| fold(&mut known, entry, found.octets);
+        match walk(&folder, segment, &mut see, &mut |_, _, _| Ok(())) {
+            Err(ScanError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            read => read.map_err(|error| error.to_string())?,
         }
     }
     Ok(known.into_values().map(listed).filter(|listed| !listed.recipients.is_empty()).collect())
@@ -90,8 +94,14 @@ fn fold(known: &mut BTreeMap<QueueId, Known>, entry: Entry, octets: u64) {
             let (settled, marks) = (BTreeSet::new(), Vec::new());
             known.insert(accept.id, Known { accept, octets, settled, marks });
         }
-        Entry::Moved { accept, settled, marks } => {
+        Entry::Moved { accept, settled, mut marks } => {
             let settled = settled.into_iter().collect();
+            let before = known.get(&accept.id).map(|known| known.marks.as_slice());
+            for mark in marks.iter_mut().filter(|mark| mark.diagnosis.is_none()) {
+                let mut old = before.unwrap_or_default().iter().rev();
+                let same = |old: &&MarkEntry| old.recipients == mark.recipients;
+                mark.diagnosis = old.find(same).and_then(|old| old.diagnosis.clone());
+            }
             known.insert(accept.id, Known { accept, octets, settled, marks });
         }
         Entry::Mark(mark) => {
@@ -136,3 +146,7 @@ fn listed(known: Known) -> Listed {
         recipients: recipients.collect(),
     }
 }
+
+#[cfg(test)]
+#[path = "listing_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,26 +25,31 @@ use maily_journal::journal::Journal;
 use maily_journal::journal::Options as JournalOptions;
 use maily_journal::scan::Position;
 
+use crate::checkpoint;
 use crate::entry::Accept;
 use crate::entry::Entry;
 use crate::entry::MarkEntry;
 use crate::error::GetError;
 use crate::error::OpenError;
 use crate::error::PutError;
+use crate::index::Index;
 use crate::inner::Hot;
 use crate::inner::Inner;
+use crate::inner::TRIES_MAX;
 use crate::inner::draft;
-use crate::inner::recover;
 use crate::janitor;
+use crate::recovery;
+use crate::slot::Slot;
+use crate::slot::SlotMark;
 use crate::submission::Mark;
 use crate::submission::Spooled;
 use crate::submission::Stored;
 use crate::submission::Submission;
 
-/// A settlement or mark whose write failed is written again this often, in another segment.
-const SETTLE_TRIES_MAX: u32 = 5;
 /// How often the janitor looks for space to give back.
 const JANITOR_PAUSE: Duration = Duration::from_millis(200);
+/// Pauses after a checkpoint that could not be written.
+const CHECKPOINT_REST: u32 = 300;
 
 /// How the spool is kept.
 #[derive(Clone)]
@@ -64,7 +70,9 @@ impl Default for Options {
 /// The spool's state in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Messages with a recipient that is not settled.
+    /// Not all that waits is known yet: it is being read.
+    pub recovering: bool,
+    /// Messages with a recipient that is not settled, as far as they are known.
     pub waiting: u64,
     /// Octets of their records.
     pub live_octets: u64,
@@ -85,6 +93,7 @@ pub struct Stats {
 pub struct Spool {
     inner: Arc<Inner>,
     queue: mpsc::Sender<Spooled>,
+    newest: Option<QueueId>,
 }
 
 impl std::fmt::Debug for Spool {
@@ -103,23 +112,28 @@ impl Spool {
     ) -> Result<Self, OpenError> {
         let journal = Journal::open(folder, &options.journal)
             .map_err(|error| OpenError(error.to_string()))?;
-        let index = recover(&journal)?;
+        let newest = recovery::newest(&journal)?;
         let wrap = |error: io::Error| OpenError(error.to_string());
         let quarantined = journal.folder().quarantined().map_err(wrap)?;
+        // Before the first append: what is written from now on is known without being read.
+        let segments = journal.segments();
         let inner = Arc::new(Inner {
             journal,
-            index: Mutex::new(index),
+            index: Mutex::new(Index::default()),
             hot: Mutex::new(Hot::default()),
             hot_octets_max: options.hot_octets_max,
             segment_octets: options.journal.segment_octets,
             quarantined: AtomicU64::new(quarantined),
+            recovered: AtomicBool::new(false),
+            covered: Mutex::default(),
+            keeping: Mutex::default(),
         });
-        let waiting = inner.index().ids();
         let (reader, sender) = (Arc::downgrade(&inner), queue.clone());
-        thread("spool-recovery", move || hand_out(&reader, &sender, waiting)).map_err(wrap)?;
+        let recover = move || recovery::run(&reader, &sender, &segments);
+        thread("spool-recovery", recover).map_err(wrap)?;
         let janitor = Arc::downgrade(&inner);
         thread("spool-janitor", move || sweep(&janitor)).map_err(wrap)?;
-        Ok(Self { inner, queue })
+        Ok(Self { inner, queue, newest })
     }
 
     /// Takes responsibility: returns when the message is on disk and synced, and not before.
@@ -173,23 +187,42 @@ impl Spool {
 
     /// Notes an attempt. Returns at once; written and synced with the next group.
     pub fn mark(&self, mark: Mark) {
-        let entry = MarkEntry {
-            id: mark.id,
-            recipients: mark.recipients,
-            attempts: mark.attempts,
-            due: mark.due,
-            diagnosis: Some(mark.diagnosis),
-        };
-        self.inner.hot.lock().remove(mark.id);
+        let Mark { id, recipients, attempts, due, diagnosis } = mark;
+        let slot_mark = SlotMark { recipients: recipients.clone(), attempts, due, at: None };
+        let told = recipients.clone();
+        let entry = MarkEntry { id, recipients, attempts, due, diagnosis: Some(diagnosis) };
+        self.inner.hot.lock().remove(id);
+        let draft = draft(&Entry::Mark(entry), &Bytes::new());
         let mut index = self.inner.index();
-        if index.get(mark.id).is_none() {
+        if index.get(id).is_none() {
             return;
         }
         // Under the index's lock, so that the journal has the order of the index.
-        if let Ok(draft) = draft(&Entry::Mark(entry.clone()), &Bytes::new()) {
-            Inner::append_soon(&self.inner, draft, SETTLE_TRIES_MAX);
+        if let Ok(draft) = draft {
+            let lands = move |inner: &Inner, at| inner.index().marked(id, &told, attempts, at);
+            Inner::append_soon(&self.inner, draft, TRIES_MAX, lands);
         }
-        index.mark(entry);
+        index.mark(id, slot_mark);
+    }
+
+    /// Notes that the sender was told of the delay of these recipients. Returns at once; written
+    /// and synced with the next group.
+    pub fn notice(&self, id: QueueId, recipients: &[RecipientIndex]) {
+        let mut index = self.inner.index();
+        if index.get(id).is_some() {
+            self.inner.note(&Entry::Noticed { id, recipients: recipients.to_vec() });
+            index.notice(id, recipients);
+        }
+    }
+
+    /// The recipients of this message of whose delay the sender was told.
+    pub fn noticed(&self, id: QueueId) -> Vec<RecipientIndex> {
+        self.inner.index().get(id).map(Slot::noticed).unwrap_or_default()
+    }
+
+    /// What the last attempt for this recipient heard; none before the first. Reads the disk.
+    pub fn heard(&self, id: QueueId, recipient: RecipientIndex) -> Option<Diagnosis> {
+        self.inner.heard(id, recipient)
     }
 
     /// These recipients are done with. Returns at once; written and synced with the next group.
@@ -198,10 +231,7 @@ impl Spool {
         if index.get(id).is_none() {
             return;
         }
-        let entry = Entry::Settle { id, recipients: recipients.to_vec() };
-        if let Ok(draft) = draft(&entry, &Bytes::new()) {
-            Inner::append_soon(&self.inner, draft, SETTLE_TRIES_MAX);
-        }
+        self.inner.note(&Entry::Settle { id, recipients: recipients.to_vec() });
         let gone = index.settle(id, recipients);
         drop(index);
         let mut hot = self.inner.hot.lock();
@@ -210,32 +240,6 @@ impl Spool {
         } else if let Some(stored) = hot.messages.get_mut(&id) {
             Arc::make_mut(stored).unsettled.retain(|left| !recipients.contains(left));
         }
-    }
-
-    /// Notes that the sender was told of the delay of these recipients. Returns at once; written
-    /// and synced with the next group.
-    pub fn notice(&self, id: QueueId, recipients: &[RecipientIndex]) {
-        let mut index = self.inner.index();
-        if index.get(id).is_none() {
-            return;
-        }
-        let entry = Entry::Noticed { id, recipients: recipients.to_vec() };
-        if let Ok(draft) = draft(&entry, &Bytes::new()) {
-            Inner::append_soon(&self.inner, draft, SETTLE_TRIES_MAX);
-        }
-        index.notice(id, recipients);
-    }
-
-    /// The recipients of this message whose delay the sender was told of.
-    pub fn noticed(&self, id: QueueId) -> Vec<RecipientIndex> {
-        self.inner.index().get(id).map(|slot| slot.noticed().to_vec()).unwrap_or_default()
-    }
-
-    /// What the last attempt for this recipient heard; none before the first.
-    pub fn heard(&self, id: QueueId, recipient: RecipientIndex) -> Option<Diagnosis> {
-        let index = self.inner.index();
-        let marks = index.get(id)?.marks();
-        marks.iter().find(|mark| mark.recipients.contains(&recipient))?.diagnosis.clone()
     }
 
     /// Returns when all that was marked and settled before is on disk.
@@ -251,9 +255,19 @@ impl Spool {
         }
     }
 
-    /// The newest id among the waiting messages.
-    pub fn newest(&self) -> Option<QueueId> {
-        self.inner.index().newest()
+    /// Writes down what waits, so that the next start need not read the journal; blocks. Does
+    /// nothing while not all is known yet.
+    pub fn checkpoint(&self) -> io::Result<()> {
+        let _keeping = self.inner.keeping.lock();
+        if !self.inner.recovered.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        checkpoint::write(&self.inner)
+    }
+
+    /// The newest id that had been given when the spool was opened.
+    pub const fn newest(&self) -> Option<QueueId> {
+        self.newest
     }
 
     /// Messages with a recipient that is not settled.
@@ -272,6 +286,7 @@ impl Spool {
         let segments = self.inner.journal.segments().len() as u64;
         let index = self.inner.index();
         Stats {
+            recovering: !self.inner.recovered.load(Ordering::Acquire),
             waiting: index.len() as u64,
             live_octets: index.live_octets(),
             segments,
@@ -287,28 +302,25 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
-/// Hands out what was waiting when the spool was opened.
-fn hand_out(inner: &Weak<Inner>, queue: &mpsc::Sender<Spooled>, ids: Vec<QueueId>) {
-    for id in ids {
-        let Some(spooled) = inner.upgrade().map(|inner| inner.spooled(id)) else { return };
-        match spooled {
-            Ok(spooled) => {
-                if queue.blocking_send(spooled).is_err() {
-                    return;
-                }
-            }
-            Err(GetError::Unknown) => {}
-            Err(error) => tracing::error!(%id, %error, "a waiting message could not be read"),
-        }
-    }
-}
-
-/// Gives back space until the spool is closed.
+/// Gives back space and writes checkpoints until the spool is closed.
 fn sweep(inner: &Weak<Inner>) {
+    let mut rest = 0;
     loop {
         std::thread::sleep(JANITOR_PAUSE);
         let Some(inner) = inner.upgrade() else { return };
+        if !inner.recovered.load(Ordering::Acquire) {
+            continue;
+        }
+        let _keeping = inner.keeping.lock();
         while janitor::round(&inner) {}
+        if rest > 0 {
+            rest -= 1;
+        } else if checkpoint::is_due(&inner)
+            && let Err(error) = checkpoint::write(&inner)
+        {
+            tracing::warn!(%error, "no checkpoint could be written: a restart will take longer");
+            rest = CHECKPOINT_REST;
+        }
     }
 }
 
