@@ -10,7 +10,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use maily_journal::journal::{Disk, Journal, Options, RealDisk};
 use maily_journal::record::Draft;
 use maily_journal::scan::{Next, Scanner};
 
-use crate::{NextHop, configure, load, missing, next_hop, start};
+use crate::{CLIENTS, NextHop, configure, load, missing, next_hop, start, wait_for};
 
 /// Kills in one run; `MAILY_KILLS` asks for more.
 const KILLS: u32 = 20;
@@ -56,9 +56,12 @@ fn balance(kind: &str, rounds: u32, hop: &NextHop, acknowledged: &[u64]) {
     assert!(again <= bound, "{again} came again, more than {bound}");
 }
 
-/// Another moment each round, from the first messages to well under way.
-fn moment(round: u32) -> Duration {
-    Duration::from_millis(u64::from(round * 37 % 23) * 11)
+/// Waits until the clients are at work, and then for another moment each round. Each client takes
+/// a number for a message, so some messages of this round have got their 250 by then.
+fn wait_for_load(round: u32, numbers: &AtomicU64) {
+    let enough = numbers.load(Ordering::Relaxed) + 3 * CLIENTS;
+    wait_for("messages", || numbers.load(Ordering::Relaxed) >= enough);
+    std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 23) * 11));
 }
 
 fn end(mut daemon: Child) {
@@ -77,7 +80,7 @@ fn kill_9_loses_nothing_that_got_a_250() {
     for round in 0..kills {
         let daemon = start(folder.path(), address);
         acknowledged.extend(load(address, &numbers, || {
-            std::thread::sleep(moment(round));
+            wait_for_load(round, &numbers);
             end(daemon);
         }));
     }
@@ -170,7 +173,8 @@ fn a_power_cut_loses_nothing_that_got_a_250() {
     for round in 0..cuts {
         let daemon = start(image.path(), address);
         acknowledged.extend(load(address, &numbers, || {
-            std::thread::sleep(moment(round) + Duration::from_millis(300));
+            wait_for_load(round, &numbers);
+            std::thread::sleep(Duration::from_millis(300));
             image.cut();
             end(daemon);
         }));
