@@ -50,7 +50,9 @@ pub trait Disk: Send + Sync + 'static {
     /// Makes a file of this size.
     fn allocate(&self, path: &Path, octets: u64) -> io::Result<File>;
     /// Makes names durable: a file that was made, renamed or removed in this folder stays so.
-    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
 }
 
 /// The disk as it is.
@@ -68,10 +70,6 @@ impl Disk for RealDisk {
 
     fn allocate(&self, path: &Path, octets: u64) -> io::Result<File> {
         crate::segment::allocate(path, octets)
-    }
-
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
     }
 }
 
