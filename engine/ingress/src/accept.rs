@@ -101,7 +101,7 @@ impl FrontDoor {
                 let text = "no room on disk, try again later";
                 Reply::new(452, EnhancedStatus::new(4, 3, 1), text)
             }
-            Err(error @ PutError::Failed(_)) => {
+            Err(error) => {
                 tracing::error!(%id, %error, "a message could not be stored");
                 let text = "could not be stored, try again later";
                 Reply::new(451, EnhancedStatus::new(4, 3, 0), text)

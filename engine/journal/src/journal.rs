@@ -231,12 +231,10 @@ impl Journal {
         self.shared.stamp()
     }
 
-    /// Whether the newest segment says with which stamp it was begun.
-    pub fn is_stamped(&self) -> io::Result<bool> {
-        let newest = self.segments().last().copied();
-        let Some(newest) = newest else { return Ok(true) };
-        let file = self.shared.files.read().get(&newest).cloned();
-        file.map_or(Ok(false), |file| Ok(read_stamp(&file, newest)?.is_some()))
+    /// The stamp that a segment was begun with; none if it is damaged, or there is no such segment.
+    pub fn begun_with(&self, segment: u64) -> io::Result<Option<u64>> {
+        let file = self.shared.files.read().get(&segment).cloned();
+        file.map_or(Ok(None), |file| read_stamp(&file, segment))
     }
 
     /// Raises the stamp that segments are begun with from now on: whoever opens the journal later
@@ -564,14 +562,14 @@ mod tests {
         journal.raise(8);
         drop(journal);
         let journal = Journal::open(dir.path(), &options()).unwrap();
-        assert_eq!((journal.stamp(), journal.is_stamped().unwrap()), (7, true));
+        assert_eq!((journal.stamp(), journal.begun_with(1).unwrap()), (7, Some(7)));
         let path = journal.folder().segment_path(1);
         drop(journal);
         let mut octets = std::fs::read(&path).unwrap();
         octets[55] ^= 1;
         std::fs::write(&path, octets).unwrap();
         let journal = Journal::open(dir.path(), &options()).unwrap();
-        assert_eq!((journal.stamp(), journal.is_stamped().unwrap()), (0, false));
+        assert_eq!((journal.stamp(), journal.begun_with(1).unwrap()), (0, None));
     }
 
     #[test]
@@ -642,6 +640,91 @@ mod tests {
         let after = append(&journal, "after").unwrap();
         assert!(after.segment > before.segment, "the segment of the failed sync is not used again");
         assert_eq!(journal.counters().failures.load(Ordering::Relaxed), 1);
+    }
+
+    /// What reached the disk for good, as far as syncs can tell.
+    #[derive(Default)]
+    struct Ledger {
+        /// By inode: octets written, and octets that were written when it was synced last.
+        files: HashMap<u64, (u64, u64)>,
+        /// Files whose name was there when the folder was synced last.
+        named: std::collections::HashSet<u64>,
+    }
+
+    struct Watching(Mutex<Ledger>);
+
+    fn inode(file: &File) -> u64 {
+        std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap())
+    }
+
+    impl Disk for Watching {
+        fn write(&self, file: &File, slices: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+            let octets = RealDisk.write(file, slices, offset)?;
+            let mut ledger = self.0.lock();
+            let (written, _) = ledger.files.entry(inode(file)).or_default();
+            *written = offset + octets as u64;
+            Ok(octets)
+        }
+
+        fn sync(&self, file: &File) -> io::Result<()> {
+            RealDisk.sync(file)?;
+            let mut ledger = self.0.lock();
+            let (written, synced) = ledger.files.entry(inode(file)).or_default();
+            *synced = *written;
+            Ok(())
+        }
+
+        fn allocate(&self, path: &Path, octets: u64) -> io::Result<File> {
+            RealDisk.allocate(path, octets)
+        }
+
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            RealDisk.sync_folder(path)?;
+            let folder = Folder::new(path);
+            let segments = folder.segments()?;
+            let files = segments.iter().map(|s| File::open(folder.segment_path(*s)).unwrap());
+            self.0.lock().named = files.map(|file| inode(&file)).collect();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_before_the_record_and_its_segments_name_are_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Watching(Mutex::default()));
+        let journal = Journal::open(
+            dir.path(),
+            &Options { disk: Arc::clone(&disk) as Arc<dyn Disk>, ..options() },
+        );
+        let journal = Arc::new(journal.unwrap());
+        let (tx, rx) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for producer in 0..4 {
+                let (journal, disk, tx) = (Arc::clone(&journal), Arc::clone(&disk), tx.clone());
+                let folder = Folder::new(dir.path());
+                scope.spawn(move || {
+                    for n in 0..250 {
+                        let draft = draft(&format!("record {producer} {n}"));
+                        let (disk, tx, folder) = (Arc::clone(&disk), tx.clone(), folder.clone());
+                        let octets = draft.octets();
+                        let done = move |result: Result<Position, AppendError>| {
+                            let at = result.unwrap();
+                            let file = File::open(folder.segment_path(at.segment)).unwrap();
+                            let ledger = disk.0.lock();
+                            let (_, synced) = ledger.files[&inode(&file)];
+                            let named = ledger.named.contains(&inode(&file));
+                            tx.send((synced >= at.offset + octets, named)).unwrap();
+                        };
+                        journal.append(draft, Box::new(done));
+                    }
+                });
+            }
+        });
+        drop(tx);
+        let told: Vec<_> = rx.iter().take(1_000).collect();
+        assert_eq!(told.len(), 1_000);
+        assert!(told.iter().all(|(synced, _)| *synced), "told before the sync");
+        assert!(told.iter().all(|(_, named)| *named), "told before the name was durable");
     }
 
     #[test]

@@ -17,4 +17,5 @@ pub mod receiving;
 pub mod sending;
 pub mod sink;
 pub mod tls;
+pub mod upkeep;
 pub mod wire;

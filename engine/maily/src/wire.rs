@@ -39,6 +39,7 @@ use crate::policy;
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
 use crate::sending;
+use crate::upkeep;
 
 /// Messages between the spool and the queue; more make clients wait.
 const QUEUE_LENGTH: usize = 1_024;
@@ -115,6 +116,8 @@ impl Daemon {
         let refused = Arc::default();
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
+        let retention = config.events.retention;
+        watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
         let watch = Watch {
             pulse: Arc::clone(&pulse),
             refused: Arc::clone(&refused),

@@ -18,6 +18,7 @@ use maily_journal::scan::Scanner;
 use crate::covered::Covered;
 use crate::entry::Entry;
 use crate::inner::Inner;
+use crate::row::Line;
 use crate::row::Row;
 use crate::walk::walk;
 
@@ -75,6 +76,7 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
     let old = open(journal);
     let from = old.as_ref().map_or(0, |(_, covered)| *covered);
     let mut new = CheckpointWriter::create(journal.folder(), &head)?;
+    write_templates(inner, &mut new)?;
     let mut octets = Vec::new();
     let mut written = Ok(());
     let mut push = |mut row: Row| {
@@ -83,14 +85,17 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
         row.refresh(slot);
         drop(index);
         octets.clear();
+        let line = Line::Message(row);
         octets =
-            postcard::to_extend(&row, std::mem::take(&mut octets)).map_err(io::Error::other)?;
+            postcard::to_extend(&line, std::mem::take(&mut octets)).map_err(io::Error::other)?;
         new.push(&octets)
     };
     if let Some((old, _)) = old {
         old.each(|row| {
             written = match postcard::from_bytes(row) {
-                Ok(row) => push(row),
+                Ok(Line::Message(row)) => push(row),
+                // Written from the index.
+                Ok(Line::Template(..)) => Ok(()),
                 Err(error) => Err(io::Error::other(error)),
             };
             written.is_ok()
@@ -123,6 +128,16 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
     }
     new.finish()?;
     *inner.covered.lock() = Covered { segment, records };
+    Ok(())
+}
+
+fn write_templates(inner: &Inner, new: &mut CheckpointWriter) -> io::Result<()> {
+    let templates: Vec<_> = inner.index().templates().placed().collect();
+    for (_, template) in templates {
+        let Some((at, octets)) = template.place else { continue };
+        let line = Line::Template(template.name, (at.segment, at.offset), octets);
+        new.push(&postcard::to_extend(&line, Vec::new()).map_err(io::Error::other)?)?;
+    }
     Ok(())
 }
 

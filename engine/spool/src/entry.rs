@@ -51,6 +51,8 @@ pub(crate) enum Entry {
         /// Which.
         recipients: Vec<RecipientIndex>,
     },
+    /// The body part is the template with this SHA-256.
+    Template([u8; 32]),
 }
 
 /// A message without its content.
@@ -95,6 +97,14 @@ impl Accept {
                 Body::Stored(_) => Content::Stored,
                 Body::Template { template, .. } => Content::Template(template),
             },
+        }
+    }
+
+    /// The template that it is rendered from.
+    pub(crate) const fn template(&self) -> Option<[u8; 32]> {
+        match self.content {
+            Content::Stored => None,
+            Content::Template(template) => Some(template),
         }
     }
 

@@ -9,6 +9,12 @@ pub enum PutError {
     /// A write or sync failed; the segment is closed, nothing of it was acknowledged.
     #[error("the spool could not be written: {0}")]
     Failed(String),
+    /// Its template is not in the spool: put that first, then the message again.
+    #[error("the message's template is not in the spool")]
+    UnknownTemplate,
+    /// As many templates as can be are waited for.
+    #[error("there are too many templates in the spool")]
+    TooManyTemplates,
 }
 
 /// Why a message could not be read.

@@ -13,8 +13,9 @@ use maily_journal::scan::Position;
 
 use crate::slot::Slot;
 use crate::slot::SlotMark;
+use crate::templates::Templates;
 
-/// What lives in one segment.
+/// What lives in one segment: messages, and templates among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) messages: u64,
@@ -27,11 +28,13 @@ pub(crate) struct Index {
     slots: HashMap<QueueId, Slot>,
     uses: BTreeMap<u64, Use>,
     live_octets: u64,
+    templates: Templates,
 }
 
 impl Index {
     pub(crate) fn insert(&mut self, id: QueueId, slot: Slot) {
         self.occupy(slot.position(), slot.octets());
+        self.templates.hold(slot.template());
         if let Some(old) = self.slots.insert(id, slot) {
             self.release(&old);
         }
@@ -92,6 +95,52 @@ impl Index {
 
     fn release(&mut self, slot: &Slot) {
         self.vacate(slot.position(), slot.octets());
+        self.templates.release(slot.template());
+    }
+
+    /// The templates. What is done to places goes through [`Index::place_template`].
+    pub(crate) const fn templates(&mut self) -> &mut Templates {
+        &mut self.templates
+    }
+
+    /// The number for a message's template; 0 if it has none.
+    pub(crate) fn template_number(&mut self, name: Option<[u8; 32]>) -> u16 {
+        // One too many cannot have been put.
+        name.and_then(|name| self.templates.number(name)).unwrap_or_default()
+    }
+
+    /// A template's record lies here now.
+    pub(crate) fn place_template(&mut self, name: [u8; 32], at: Position, octets: u64) {
+        let Some(number) = self.templates.number(name) else { return };
+        let before = self.templates.place(number, (at, octets));
+        self.occupy(at, octets);
+        if let Some((before, octets)) = before {
+            self.vacate(before, octets);
+        }
+    }
+
+    /// Forgets the templates in this segment that no mail needs.
+    pub(crate) fn forget_templates_in(&mut self, segment: u64) {
+        for (number, template) in self.templates.lying_in(segment) {
+            if template.needed == 0 {
+                self.forget_template(number);
+            }
+        }
+    }
+
+    fn forget_template(&mut self, number: u16) {
+        let gone = self.templates.remove(number);
+        if let Some((at, octets)) = gone.and_then(|template| template.place) {
+            self.vacate(at, octets);
+        }
+    }
+
+    /// A template's record is damaged. Its number stays with the mail that needs it.
+    pub(crate) fn lose_template(&mut self, name: &[u8; 32]) {
+        let Some((number, _)) = self.templates.find(name) else { return };
+        if let Some((at, octets)) = self.templates.displace(number) {
+            self.vacate(at, octets);
+        }
     }
 
     fn occupy(&mut self, at: Position, octets: u64) {

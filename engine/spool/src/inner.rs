@@ -31,6 +31,7 @@ use crate::index::Index;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
 use crate::submission::Stored;
+use crate::templates::Template;
 
 /// A settlement or mark whose write failed is written again this often, in another segment.
 pub(crate) const TRIES_MAX: u32 = 5;
@@ -82,11 +83,18 @@ impl Inner {
     }
 
     /// The message is on disk.
-    pub(crate) fn arrive(&self, stored: &Arc<Stored>, position: Position, octets: u64) {
+    pub(crate) fn arrive(
+        &self,
+        stored: &Arc<Stored>,
+        position: Position,
+        octets: u64,
+        template: u16,
+    ) {
         let submission = &stored.submission;
         let recipients = submission.envelope.recipients.len() as u32;
         self.journal.raise(submission.id.as_u64());
-        self.index().insert(submission.id, Slot::new(position, octets, recipients));
+        let slot = Slot::new(position, octets, recipients).with_template(template);
+        self.index().insert(submission.id, slot);
         let size = submission.body.octets().len();
         let mut hot = self.hot.lock();
         if hot.octets + size <= self.hot_octets_max {
@@ -122,8 +130,8 @@ impl Inner {
         Ok(Stored { submission: accept.into_submission(body), unsettled })
     }
 
-    /// A damaged message is kept in quarantine, where an operator can see it, and waits no more.
-    fn give_up(&self, id: QueueId, position: Position, octets: u64, why: &str) -> GetError {
+    /// Keeps a damaged record.
+    fn quarantine(&self, position: Position, octets: u64, why: &str) -> Result<(), String> {
         let folder = self.journal.folder();
         let kept = Scanner::open(folder, position.segment)
             .map_err(|error| error.to_string())
@@ -132,13 +140,17 @@ impl Inner {
                 raw.and_then(|raw| folder.quarantine(position.segment, position.offset, &raw))
                     .map_err(|error| error.to_string())
             });
-        match kept {
-            Ok(new) => self.quarantined.fetch_add(u64::from(new), Ordering::Relaxed),
-            Err(error) => {
-                let text = format!("{why}, and it could not be quarantined: {error}");
-                return GetError::Failed(text);
-            }
-        };
+        let new =
+            kept.map_err(|error| format!("{why}, and it could not be quarantined: {error}"))?;
+        self.quarantined.fetch_add(u64::from(new), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A damaged message is kept in quarantine, where an operator can see it, and waits no more.
+    fn give_up(&self, id: QueueId, position: Position, octets: u64, why: &str) -> GetError {
+        if let Err(error) = self.quarantine(position, octets, why) {
+            return GetError::Failed(error);
+        }
         tracing::error!(%id, why, "a damaged message was moved to quarantine");
         self.index().remove(id);
         GetError::Damaged(why.to_owned())
@@ -150,6 +162,12 @@ impl Inner {
         for id in ids {
             if let Err(error @ GetError::Failed(_)) = self.get(id) {
                 tracing::error!(%id, %error, "a message could not be read");
+            }
+        }
+        let templates = self.index().templates().lying_in(segment);
+        for (_, template) in templates {
+            if let Err(error @ GetError::Failed(_)) = self.template(&template.name) {
+                tracing::error!(%error, "a template could not be read");
             }
         }
     }
@@ -260,6 +278,60 @@ impl Inner {
                 self.note(&Entry::Noticed { id, recipients: noticed });
             }
             return Ok(());
+        }
+    }
+
+    /// Writes a template again at the head of the journal.
+    pub(crate) fn move_template(
+        self: &Arc<Self>,
+        name: [u8; 32],
+        from: Position,
+        octets: u64,
+    ) -> Result<(), String> {
+        let lies_here = |template: Template| template.place.is_some_and(|(at, _)| at == from);
+        let found = self.index().templates().find(&name);
+        if !found.is_some_and(|(_, template)| lies_here(template)) {
+            return Ok(());
+        }
+        let (_, body) = match self.journal.read(from, octets) {
+            Ok(parts) => parts,
+            Err(error) => {
+                self.quarantine(from, octets, &error.to_string())?;
+                self.index().lose_template(&name);
+                return Ok(());
+            }
+        };
+        let draft = draft(&Entry::Template(name), &body).map_err(|error| error.to_string())?;
+        let octets = draft.octets();
+        let weak = Arc::downgrade(self);
+        let done = Box::new(move |result: Result<Position, AppendError>| {
+            if let (Ok(to), Some(inner)) = (result, weak.upgrade()) {
+                inner.index().place_template(name, to, octets);
+            }
+        });
+        self.journal.append_soon(draft, Some(done));
+        Ok(())
+    }
+
+    /// A template's content, proved.
+    pub(crate) fn template(&self, name: &[u8; 32]) -> Result<Bytes, GetError> {
+        let found = self.index().templates().find(name).and_then(|(_, template)| template.place);
+        let (position, octets) = found.ok_or(GetError::Unknown)?;
+        match self.journal.read(position, octets) {
+            Ok((_, body)) => Ok(body),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let kept = self.quarantine(position, octets, &error.to_string());
+                kept.map_err(GetError::Failed)?;
+                self.index().lose_template(name);
+                Err(GetError::Damaged(error.to_string()))
+            }
+            // Its segment went between the look and the read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let now = self.index().templates().find(name);
+                let moved = now.is_some_and(|(_, t)| t.place.is_some_and(|(at, _)| at != position));
+                if moved { self.template(name) } else { Err(GetError::Unknown) }
+            }
+            Err(error) => Err(GetError::Failed(error.to_string())),
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) fn round(inner: &Arc<Inner>) -> bool {
     let active = inner.journal().active();
     let Some(&oldest) = segments.first().filter(|oldest| **oldest < active) else { return false };
     let (used, live) = {
-        let index = inner.index();
+        let mut index = inner.index();
+        index.forget_templates_in(oldest);
         (index.used(oldest), index.live_octets())
     };
     if used.messages == 0 {
@@ -66,9 +67,17 @@ fn drop_segment(inner: &Arc<Inner>, segment: u64) -> bool {
 fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<(), String> {
     let mut moved = Ok(());
     let mut see = |found: Found, entry: Entry| {
-        let (Entry::Accept(accept) | Entry::Moved { accept, .. }) = entry else { return };
-        if moved.is_ok() {
-            moved = inner.move_message(accept, found.position, found.octets);
+        if moved.is_err() {
+            return;
+        }
+        match entry {
+            Entry::Accept(accept) | Entry::Moved { accept, .. } => {
+                moved = inner.move_message(accept, found.position, found.octets);
+            }
+            Entry::Template(name) => {
+                moved = inner.move_template(name, found.position, found.octets);
+            }
+            Entry::Mark(_) | Entry::Settle { .. } | Entry::Noticed { .. } => {}
         }
     };
     walk(inner.journal().folder(), segment, &mut see, &mut |_, _, _| Ok(()))

@@ -15,4 +15,5 @@ mod row;
 mod slot;
 pub mod spool;
 pub mod submission;
+mod templates;
 mod walk;

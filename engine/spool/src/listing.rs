@@ -109,7 +109,7 @@ fn fold(known: &mut BTreeMap<QueueId, Known>, entry: Entry, octets: u64) {
                 message.marks.push(mark);
             }
         }
-        Entry::Noticed { .. } => {}
+        Entry::Noticed { .. } | Entry::Template(_) => {}
         Entry::Settle { id, recipients } => {
             let Some(message) = known.get_mut(&id) else { return };
             message.settled.extend(recipients);

@@ -34,6 +34,7 @@ use crate::entry::Entry;
 use crate::entry::MarkEntry;
 use crate::error::OpenError;
 use crate::inner::Inner;
+use crate::row::Line;
 use crate::row::Row;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
@@ -50,8 +51,9 @@ const BATCH: usize = 64;
 pub(crate) fn newest(journal: &Journal) -> Result<Option<QueueId>, OpenError> {
     let wrap = |error: String| OpenError(error);
     let mut segments = journal.segments();
-    if journal.is_stamped().map_err(|error| wrap(error.to_string()))? {
-        segments = segments.pop().into_iter().collect();
+    let last = segments.last().copied().unwrap_or_default();
+    if journal.begun_with(last).map_err(|error| wrap(error.to_string()))?.is_some() {
+        segments = vec![last];
     }
     let mut newest = journal.stamp();
     for segment in segments {
@@ -131,7 +133,13 @@ impl Hand<'_> {
         }
         if let Some((checkpoint, _)) = found {
             let on_disk = segments.iter().copied().collect();
-            self.rows(&checkpoint, &mut tail, &on_disk)?;
+            if !self.rows(&checkpoint, &mut tail, &on_disk)? {
+                // The next start reads the journal; until then nothing that is in it goes.
+                whole = false;
+                if let Err(error) = checkpoint.discard() {
+                    tracing::error!(%error, "the checkpoint could not be removed");
+                }
+            }
         }
         for segment in &behind {
             self.messages(*segment)?;
@@ -142,7 +150,7 @@ impl Hand<'_> {
         if whole {
             inner.recovered.store(true, Ordering::Release);
         } else {
-            tracing::error!("segments could not be read: nothing is removed until a restart");
+            tracing::error!("not all could be read: nothing is removed until a restart");
         }
         Ok(())
     }
@@ -164,51 +172,77 @@ impl Hand<'_> {
         }
     }
 
-    /// Takes in the rows of a checkpoint and hands them out.
+    /// Takes in the rows of a checkpoint and hands them out; false if one is not understood.
     fn rows(
         &mut self,
         checkpoint: &Checkpoint,
         tail: &mut Tail,
         on_disk: &HashSet<u64>,
-    ) -> Result<(), Closed> {
-        let inner = self.inner()?;
-        inner.index().reserve(usize::try_from(checkpoint.rows).unwrap_or_default());
-        drop(inner);
-        let mut closed = false;
+    ) -> Result<bool, Closed> {
+        let rows = usize::try_from(checkpoint.rows).unwrap_or_default();
+        self.inner()?.index().reserve(rows);
+        let (mut closed, mut understood) = (false, true);
         let read = checkpoint.each(|row| {
-            let Ok(row) = postcard::from_bytes::<Row>(row) else {
-                tracing::error!("a row of the checkpoint is not understood");
-                return true;
-            };
-            // What is gone with its segment was settled, or moved and then settled.
-            if tail.moved.contains(&row.id) || !on_disk.contains(&row.position().segment) {
-                return true;
-            }
-            let mut slot = row.slot();
-            if let Some(said) = tail.said.remove(&row.id) {
-                if slot.settle(&said.settled) {
-                    return true;
+            match postcard::from_bytes(row) {
+                Ok(Line::Message(row)) => closed = self.row(row, tail, on_disk).is_err(),
+                Ok(Line::Template(name, (segment, offset), octets)) => {
+                    let at = Position { segment, offset };
+                    closed = self.template(name, at, octets, on_disk).is_err();
                 }
-                said.marks.into_iter().for_each(|mark| slot.mark(mark));
-                slot.notice(&said.noticed);
+                Err(error) => {
+                    tracing::error!(%error, "a row of the checkpoint is not understood");
+                    understood = false;
+                }
             }
-            let Ok(inner) = self.inner() else {
-                closed = true;
-                return false;
-            };
-            let id = row.id;
-            let spooled = row.spooled(&slot);
-            inner.index().insert(id, slot);
-            drop(inner);
-            closed = self.push(spooled).is_err();
             !closed
         });
         if let Err(error) = read {
-            // It was whole a moment ago. A restart reads it again, or the journal.
+            // It was whole a moment ago.
             tracing::error!(%error, "the checkpoint could not be read to its end");
-            return Err(Closed);
+            understood = false;
         }
-        if closed { Err(Closed) } else { Ok(()) }
+        if closed { Err(Closed) } else { Ok(understood) }
+    }
+
+    fn row(&mut self, row: Row, tail: &mut Tail, on_disk: &HashSet<u64>) -> Result<(), Closed> {
+        // What is gone with its segment was settled, or moved and then settled.
+        if tail.moved.contains(&row.id) || !on_disk.contains(&row.position().segment) {
+            return Ok(());
+        }
+        let mut slot = row.slot();
+        if let Some(said) = tail.said.remove(&row.id) {
+            if slot.settle(&said.settled) {
+                return Ok(());
+            }
+            said.marks.into_iter().for_each(|mark| slot.mark(mark));
+            slot.notice(&said.noticed);
+        }
+        let (id, template) = (row.id, row.template);
+        let spooled = row.spooled(&slot);
+        {
+            let inner = self.inner()?;
+            let mut index = inner.index();
+            let number = index.template_number(template);
+            index.insert(id, slot.with_template(number));
+        }
+        self.push(spooled)
+    }
+
+    fn template(
+        &self,
+        name: [u8; 32],
+        at: Position,
+        octets: u64,
+        on_disk: &HashSet<u64>,
+    ) -> Result<(), Closed> {
+        let inner = self.inner()?;
+        let mut index = inner.index();
+        // One that was moved lies in a segment that is folded already.
+        let known = index.templates().find(&name).is_some_and(|(_, t)| t.place.is_some());
+        if on_disk.contains(&at.segment) && !known {
+            index.place_template(name, at, octets);
+        }
+        Ok(())
     }
 
     /// Hands out the messages that live in a segment that was folded.
@@ -278,11 +312,14 @@ fn apply(inner: &Inner, found: Found, entry: Entry, tail: &mut Tail, rows_follow
     match entry {
         Entry::Accept(accept) => {
             let recipients = accept.envelope.recipients.len() as u32;
-            index.insert(accept.id, Slot::new(at, found.octets, recipients));
+            let template = index.template_number(accept.template());
+            let slot = Slot::new(at, found.octets, recipients).with_template(template);
+            index.insert(accept.id, slot);
         }
         Entry::Moved { accept, settled, marks } => {
             let recipients = accept.envelope.recipients.len() as u32;
-            let mut slot = Slot::new(at, found.octets, recipients);
+            let template = index.template_number(accept.template());
+            let mut slot = Slot::new(at, found.octets, recipients).with_template(template);
             if !slot.settle(&settled) {
                 marks.into_iter().for_each(|mark| slot.mark(mark.slot_mark(at)));
                 index.insert(accept.id, slot);
@@ -292,6 +329,7 @@ fn apply(inner: &Inner, found: Found, entry: Entry, tail: &mut Tail, rows_follow
                 tail.moved.insert(accept.id);
             }
         }
+        Entry::Template(name) => index.place_template(name, at, found.octets),
         Entry::Mark(mark) if index.get(mark.id).is_some() => {
             index.mark(mark.id, mark.slot_mark(at));
         }

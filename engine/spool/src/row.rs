@@ -19,7 +19,15 @@ use crate::slot::SlotMark;
 use crate::submission::Spooled;
 use crate::submission::Waiting;
 
-/// The row.
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Line {
+    Message(Row),
+    /// A template's name, where its record lies, and its octets.
+    Template([u8; 32], (u64, u64), u64),
+}
+
+/// A message's row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) id: QueueId,
@@ -34,6 +42,7 @@ pub(crate) struct Row {
     settled: Vec<RecipientIndex>,
     marks: Vec<RowMark>,
     noticed: Vec<RecipientIndex>,
+    pub(crate) template: Option<[u8; 32]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +70,7 @@ impl Row {
                 domain_of.push(number as u32);
             }
         }
+        let template = accept.template();
         Self {
             id: accept.id,
             accepted_at: accept.accepted_at,
@@ -73,6 +83,7 @@ impl Row {
             settled: Vec::new(),
             marks: Vec::new(),
             noticed: Vec::new(),
+            template,
         }
     }
 

@@ -5,6 +5,9 @@ use maily_core::clock::Timestamp;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_journal::scan::Position;
 
+/// More attempts than this are not counted; at one an hour they last three years.
+const ATTEMPTS_MAX: u32 = u16::MAX as u32 >> 1;
+
 /// A position in 8 octets: the journal keeps offsets within 32 bits, and makes no segment 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
@@ -55,9 +58,10 @@ pub(crate) struct Slot {
     due: Timestamp,
     more: Option<Box<More>>,
     octets: u32,
-    /// Of the only recipient; none before the first mark.
-    attempts: u16,
-    noticed: bool,
+    /// Of the only recipient, doubled; one more if its sender was told of the delay.
+    attempts_noticed: u16,
+    /// The number of its template; 0 if it has none.
+    template: u16,
 }
 
 impl Slot {
@@ -73,9 +77,24 @@ impl Slot {
             due: Timestamp::EPOCH,
             more,
             octets: u32::try_from(octets).unwrap_or(u32::MAX),
-            attempts: 0,
-            noticed: false,
+            attempts_noticed: 0,
+            template: 0,
         }
+    }
+
+    /// The same, rendered from the template with this number.
+    pub(crate) const fn with_template(mut self, template: u16) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// The number of its template; 0 if it has none.
+    pub(crate) const fn template(&self) -> u16 {
+        self.template
+    }
+
+    const fn attempts(&self) -> u32 {
+        (self.attempts_noticed >> 1) as u32
     }
 
     /// Where its record lies.
@@ -134,8 +153,8 @@ impl Slot {
             let mark = more.marks.iter().find(|mark| mark.recipients.contains(&recipient))?;
             return Some((mark.attempts, mark.due, mark.at));
         }
-        let inline = (self.attempts.into(), self.due, self.marked_at.position());
-        (self.attempts > 0 && recipient.0 == 0).then_some(inline)
+        let inline = (self.attempts(), self.due, self.marked_at.position());
+        (self.attempts() > 0 && recipient.0 == 0).then_some(inline)
     }
 
     pub(crate) fn marks(&self) -> Vec<SlotMark> {
@@ -154,7 +173,8 @@ impl Slot {
     pub(crate) fn mark(&mut self, mark: SlotMark) {
         let Some(more) = &mut self.more else {
             if mark.recipients.contains(&RecipientIndex(0)) {
-                self.attempts = u16::try_from(mark.attempts).unwrap_or(u16::MAX);
+                let attempts = mark.attempts.min(ATTEMPTS_MAX) as u16;
+                self.attempts_noticed = attempts << 1 | self.attempts_noticed & 1;
                 self.due = mark.due;
                 self.marked_at = mark.at.map(Place::of).unwrap_or_default();
             }
@@ -169,8 +189,9 @@ impl Slot {
 
     /// The mark of this attempt is on disk here, unless a later one has taken its place.
     pub(crate) fn marked(&mut self, recipients: &[RecipientIndex], attempts: u32, at: Position) {
+        let last = self.attempts() == attempts.min(ATTEMPTS_MAX);
         match &mut self.more {
-            None if u32::from(self.attempts) == attempts => self.marked_at = Place::of(at),
+            None if last => self.marked_at = Place::of(at),
             None => {}
             Some(more) => {
                 let same = |mark: &&mut SlotMark| {
@@ -185,7 +206,7 @@ impl Slot {
     /// The sender was told that these recipients' mail is late.
     pub(crate) fn notice(&mut self, recipients: &[RecipientIndex]) {
         let Some(more) = &mut self.more else {
-            self.noticed |= recipients.contains(&RecipientIndex(0));
+            self.attempts_noticed |= u16::from(recipients.contains(&RecipientIndex(0)));
             return;
         };
         for recipient in recipients {
@@ -199,7 +220,7 @@ impl Slot {
     pub(crate) fn noticed(&self) -> Vec<RecipientIndex> {
         match &self.more {
             Some(more) => more.noticed.clone(),
-            None if self.noticed => vec![RecipientIndex(0)],
+            None if self.attempts_noticed & 1 == 1 => vec![RecipientIndex(0)],
             None => Vec::new(),
         }
     }

@@ -25,6 +25,7 @@ use maily_journal::journal::Journal;
 use maily_journal::journal::Options as JournalOptions;
 use maily_journal::scan::Position;
 
+use crate::body::Body;
 use crate::checkpoint;
 use crate::entry::Accept;
 use crate::entry::Entry;
@@ -143,7 +144,15 @@ impl Spool {
     pub async fn put(&self, submission: Submission) -> Result<(), PutError> {
         let closed = |_| PutError::Failed("the queue has stopped".to_owned());
         let permit = self.queue.clone().reserve_owned().await.map_err(closed)?;
-        let draft = draft(&Entry::Accept(Accept::of(&submission)), submission.body.octets())?;
+        let template = self.hold_template(&submission.body)?;
+        let entry = Entry::Accept(Accept::of(&submission));
+        let draft = match draft(&entry, submission.body.octets()) {
+            Ok(draft) => draft,
+            Err(error) => {
+                self.inner.index().templates().release(template);
+                return Err(error);
+            }
+        };
         let octets = draft.octets();
         let spooled = submission.spooled();
         let unsettled: Vec<_> =
@@ -152,22 +161,66 @@ impl Spool {
         let (tell, told) = oneshot::channel();
         let inner = Arc::downgrade(&self.inner);
         let done = Box::new(move |result: Result<Position, AppendError>| {
+            let inner = inner.upgrade();
             let taken = result.map(|position| {
-                if let Some(inner) = inner.upgrade() {
-                    inner.arrive(&stored, position, octets);
+                if let Some(inner) = &inner {
+                    inner.arrive(&stored, position, octets, template);
                 }
                 permit.send(spooled);
             });
+            if let Some(inner) = inner.filter(|_| template > 0) {
+                inner.index().templates().release(template);
+            }
             // The client may have gone: the message is taken all the same.
             let _gone = tell.send(taken);
         });
         self.inner.journal.append(draft, done);
-        match told.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(AppendError::Full)) => Err(PutError::Full),
-            Ok(Err(error)) => Err(PutError::Failed(error.to_string())),
-            Err(_) => Err(PutError::Failed("the writer has stopped".to_owned())),
+        written(told).await
+    }
+
+    /// The number of the body's template, held so that it stays; 0 if it has none.
+    fn hold_template(&self, body: &Body) -> Result<u16, PutError> {
+        let Body::Template { template, .. } = body else { return Ok(0) };
+        let mut index = self.inner.index();
+        let found = index.templates().find(template).filter(|(_, t)| t.place.is_some());
+        let (number, _) = found.ok_or(PutError::UnknownTemplate)?;
+        index.templates().hold(number);
+        Ok(number)
+    }
+
+    /// Keeps a template, and gives its name: returns when it is on disk. It stays as long as mail
+    /// that waits is rendered from it, and may go when none is.
+    pub async fn put_template(&self, content: Bytes) -> Result<[u8; 32], PutError> {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
+        let name = digest.as_ref().first_chunk::<32>().copied().unwrap_or_default();
+        {
+            let mut index = self.inner.index();
+            if index.templates().find(&name).is_some_and(|(_, t)| t.place.is_some()) {
+                return Ok(name);
+            }
+            index.templates().number(name).ok_or(PutError::TooManyTemplates)?;
         }
+        let draft = draft(&Entry::Template(name), &content)?;
+        let octets = draft.octets();
+        let (tell, told) = oneshot::channel();
+        let inner = Arc::downgrade(&self.inner);
+        let done = Box::new(move |result: Result<Position, AppendError>| {
+            if let Some(inner) = inner.upgrade() {
+                match &result {
+                    Ok(position) => inner.index().place_template(name, *position, octets),
+                    Err(_) => inner.index().templates().drop_unplaced(&name),
+                }
+            }
+            let taken = result.map(|_| ());
+            let _gone = tell.send(taken);
+        });
+        self.inner.journal.append(draft, done);
+        written(told).await.map(|()| name)
+    }
+
+    /// A template's content; blocks.
+    pub fn template(&self, name: &[u8; 32]) -> Result<Bytes, GetError> {
+        self.inner.template(name)
     }
 
     /// The message, if it is still in memory from being put; never touches the disk.
@@ -298,6 +351,15 @@ impl Spool {
     }
 }
 
+async fn written(told: oneshot::Receiver<Result<(), AppendError>>) -> Result<(), PutError> {
+    match told.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(AppendError::Full)) => Err(PutError::Full),
+        Ok(Err(error)) => Err(PutError::Failed(error.to_string())),
+        Err(_) => Err(PutError::Failed("the writer has stopped".to_owned())),
+    }
+}
+
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
@@ -327,3 +389,7 @@ fn sweep(inner: &Weak<Inner>) {
 #[cfg(test)]
 #[path = "spool_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "damage_tests.rs"]
+mod damage;

@@ -7,12 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
+use maily_core::clock::Timestamp;
 use maily_core::event::{Accepted, Event, What};
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Settlement;
 use maily_events::log;
+use maily_events::log::About;
+
+/// A clock that was set back by more hides what happened meanwhile.
+const CLOCK_SET_BACK_MAX: Duration = Duration::from_secs(2 * 86_400);
 
 /// What happened to one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +78,8 @@ pub fn find(events: &Path, wanted: &str) -> Result<Found, String> {
     let id: Option<QueueId> = wanted.parse().ok();
     ids.extend(id);
     if id.is_none() {
-        log::read(events, |event| {
+        let acceptance = |about: About| about.is_acceptance;
+        log::search(events, Timestamp::EPOCH, acceptance, |event| {
             if is_meant(&event, wanted) {
                 ids.insert(event.id);
             }
@@ -107,11 +114,17 @@ type Gathered = BTreeMap<QueueId, Vec<Event>>;
 
 fn gather(events: &Path, ids: &BTreeSet<QueueId>) -> Result<(Gathered, u64), String> {
     let mut gathered = Gathered::new();
-    let damaged = log::read(events, |event| {
-        if ids.contains(&event.id) {
+    // Nothing happened to a message before its id was made; but ids run ahead of a clock that was
+    // set back.
+    let since = ids.first().map_or(Timestamp::EPOCH, |id| id.made_at() - CLOCK_SET_BACK_MAX);
+    let damaged = log::search(
+        events,
+        since,
+        |about| ids.contains(&about.id),
+        |event| {
             gathered.entry(event.id).or_default().push(event);
-        }
-    })?;
+        },
+    )?;
     for events in gathered.values_mut() {
         events.sort_by_key(|event| (event.at, !matches!(event.what, What::Accepted(_))));
     }
