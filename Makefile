@@ -54,3 +54,14 @@ MESSAGES ?= 5000000
 FOLDER ?= target
 bench-restart:
 	MAILY_MESSAGES=$(MESSAGES) MAILY_FOLDER=$(abspath $(FOLDER)) cargo bench -p maily --bench restart
+
+# How fast it is. make bench-relay RELAY_ROUNDS=1 is quick; NOTE says in benches/HISTORY.md what changed.
+# Both want a machine that has nothing else to do.
+.PHONY: bench bench-relay
+bench:
+	cargo bench -p maily-benches
+
+RELAY_ROUNDS ?= 5
+bench-relay: install
+	cargo build --release -p maily -p maily-benches --bins
+	python3 benches/relay/relay.py --rounds $(RELAY_ROUNDS) --note "$(NOTE)"

@@ -1,0 +1,18 @@
+//! Micro benches of what every message passes: journal, scheduler, signer, both SMTP sessions.
+//! `make bench` runs them; `cargo bench -p maily-benches -- dkim` runs some.
+
+mod journal;
+mod scheduler;
+mod signing;
+mod smtp;
+
+use criterion::Criterion;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    journal::bench(&mut criterion);
+    scheduler::bench(&mut criterion);
+    signing::bench(&mut criterion);
+    smtp::bench(&mut criterion);
+    criterion.final_summary();
+}
