@@ -166,10 +166,18 @@ def await_greeting(port):
     sys.exit(f"nothing greets at port {port}: see {RUN}")
 
 
-def free(port):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
+def await_free(port):
+    """Waits until nobody listens: a server's children may outlive it by a moment."""
+    end = time.monotonic() + 20
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                return probe.bind(("127.0.0.1", port))
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+        time.sleep(0.1)
 
 
 # === peers ===
@@ -384,7 +392,7 @@ def source_arguments(case, messages, port):
 def measure(peer, case, messages):
     """One run; gives what was measured, or None if not all mail came through in time."""
     for port in SERVER_PORT, SINK_PORT, MILTER_PORT:
-        free(port)
+        await_free(port)
     sink = start(["/usr/sbin/smtp-sink", "-u", "nobody", "-m", 4_000, "-M", messages,
                   f"0.0.0.0:{SINK_PORT}", 4_096], "sink.log", SINK)  # fmt: skip
     source = None
