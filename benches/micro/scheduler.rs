@@ -15,11 +15,12 @@ use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::queue::action::Action;
 use maily_core::queue::action::NewEntry;
-use maily_core::queue::action::Policy;
+use maily_core::queue::policy::Policy;
 use maily_core::queue::scheduler::Scheduler;
 use std::time::Duration;
 
 const START: Timestamp = Timestamp::from_secs(1_000);
+const EXPIRY: Timestamp = Timestamp::from_secs(400_000);
 const VALID: Duration = Duration::from_secs(1_000_000);
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -46,13 +47,14 @@ fn drain(mut scheduler: Scheduler, messages: u64, domains: &[Domain]) -> Schedul
     let stream = Stream::default();
     for (number, domain) in (0..messages).zip(domains.iter().cycle()) {
         let id = QueueId::from_u64(number);
-        let expires_at = Timestamp::MAX;
-        let new = NewEntry { id, domain, stream: &stream, expires_at, attempts: 0, due: START };
+        let (expires_at, attempts, due, recipients) = (EXPIRY, 0, START, 1);
+        let stream = &stream;
+        let new = NewEntry { id, domain, stream, expires_at, attempts, due, recipients };
         scheduler.insert(START, &new);
     }
     let status = EnhancedStatus::new(2, 0, 0);
-    let delivered = [Outcome::Delivered(Diagnosis::ours(status, Blame::Peer, "taken"))];
-    let mut tickets = Vec::new();
+    let delivered = Outcome::Delivered(Diagnosis::ours(status, Blame::Peer, "taken"));
+    let mut under_way = Vec::new();
     let mut left = messages;
     while left > 0 {
         while let Some(action) = scheduler.poll(START) {
@@ -60,13 +62,15 @@ fn drain(mut scheduler: Scheduler, messages: u64, domains: &[Domain]) -> Schedul
                 Action::Resolve(id, domain) => {
                     scheduler.on_resolved(START, id, Ok(domain.as_str()), VALID);
                 }
-                Action::Attempt(attempt) => tickets.push(attempt.ticket),
-                Action::Expired(..) | Action::Unroutable(..) => {}
+                Action::Attempt(attempt) => under_way.push((attempt.ticket, attempt.lane)),
+                Action::Close(lane) => scheduler.on_closed(lane),
+                Action::Expired(..) | Action::Unroutable(..) | Action::Forgotten(_) => {}
             }
         }
-        assert!(!tickets.is_empty(), "{left} messages are stuck");
-        for ticket in tickets.drain(..) {
-            scheduler.report(START, ticket, &delivered);
+        assert!(!under_way.is_empty(), "{left} messages are stuck");
+        for (ticket, lane) in under_way.drain(..) {
+            scheduler.report(START, ticket, [&delivered]);
+            scheduler.on_free(lane);
             left -= 1;
         }
     }
