@@ -5,7 +5,6 @@
 use aws_lc_rs::digest::Context;
 use aws_lc_rs::digest::Digest;
 use aws_lc_rs::digest::SHA256;
-use memchr::memmem;
 
 use crate::mail::message::HeaderField;
 
@@ -55,30 +54,71 @@ pub fn body_hash(body: &[u8]) -> Digest {
 /// stretch of it inside, no empty lines at the end, a CRLF after the last line. An empty body stays
 /// empty.
 pub fn relaxed_body(body: &[u8], hand_on: &mut impl FnMut(&[u8])) {
-    let finder = memmem::Finder::new(CRLF);
-    let mut empty = 0;
-    // Where the run of canonical lines begins that has not been handed on, and where we are.
-    let (mut run, mut at) = (0, 0);
-    while at < body.len() {
-        let rest = body.get(at..).unwrap_or_default();
-        let octets = finder.find(rest);
-        let line = rest.get(..octets.unwrap_or(rest.len())).unwrap_or_default();
-        let next = octets.map_or(body.len(), |octets| at + octets + CRLF.len());
+    let mut relaxed = Relaxed { body, hand_on, run: 0, shown: 0, empty: 0 };
+    let mut begin = 0;
+    for end in memchr::memchr_iter(b'\n', body) {
+        // An LF alone is no line end.
+        let line = body.get(begin..end).unwrap_or_default();
+        if let Some(line) = line.strip_suffix(b"\r") {
+            relaxed.line(begin, line, end + 1);
+            begin = end + 1;
+        }
+    }
+    let rest = trim_end(body.get(begin..).unwrap_or_default());
+    if rest.is_empty() {
+        relaxed.flush(relaxed.shown);
+    } else {
+        relaxed.reduced(begin, rest, body.len());
+    }
+}
+
+/// A body on its way. What is canonical already gathers in a run; empty lines at its end belong to
+/// it only once another line follows.
+struct Relaxed<'a, F> {
+    body: &'a [u8],
+    hand_on: &'a mut F,
+    /// Where the run begins.
+    run: usize,
+    /// Where the last line of it ends that is not empty.
+    shown: usize,
+    /// Lines of white space before the run, which count as empty ones.
+    empty: usize,
+}
+
+impl<F: FnMut(&[u8])> Relaxed<'_, F> {
+    /// The next line, without its CRLF, from `begin` to `end`.
+    fn line(&mut self, begin: usize, line: &[u8], end: usize) {
+        if line.is_empty() {
+            return;
+        }
         let shown = trim_end(line);
         if shown.is_empty() {
-            hand_on(body.get(run..at).unwrap_or_default());
-            (empty, run) = (empty + 1, next);
-        } else if is_canonical(line) && octets.is_some() {
-            empty_lines(&mut empty, hand_on);
+            let empty = (begin - self.shown) / CRLF.len() + 1;
+            self.flush(self.shown);
+            self.empty += empty;
+            (self.run, self.shown) = (end, end);
+        } else if is_canonical(line) {
+            empty_lines(&mut self.empty, self.hand_on);
+            self.shown = end;
         } else {
-            hand_on(body.get(run..at).unwrap_or_default());
-            empty_lines(&mut empty, hand_on);
-            words(shown, hand_on);
-            run = next;
+            self.reduced(begin, shown, end);
         }
-        at = next;
     }
-    hand_on(body.get(run..).unwrap_or_default());
+
+    /// A line that is not canonical.
+    fn reduced(&mut self, begin: usize, shown: &[u8], end: usize) {
+        empty_lines(&mut self.empty, self.hand_on);
+        self.flush(begin);
+        words(shown, self.hand_on);
+        (self.run, self.shown) = (end, end);
+    }
+
+    fn flush(&mut self, end: usize) {
+        let run = self.body.get(self.run..end).unwrap_or_default();
+        if !run.is_empty() {
+            (self.hand_on)(run);
+        }
+    }
 }
 
 /// Whether a line's canonical form is the line. It has one pass without a branch, since nearly
