@@ -526,32 +526,37 @@ def main():
     on_disk()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    results = []
     for name in arguments.case or CASES:
-        case = CASES[name]
-        peers = [
-            peer
-            for peer in arguments.peer or PEERS
-            if peer != "none" or not case.get("dkim")
-        ]
-        runs = {peer: [] for peer in peers}
-        for _ in range(arguments.rounds):
-            for peer in peers:
-                messages = case["messages"][1 if peer == "postfix" else 0]
-                messages = max(100, int(messages * arguments.scale))
-                run = measure(PEERS[peer](), case, messages)
-                if run:
-                    runs[peer].append(run)
-                    show(name, peer, run)
-        for peer, measured in runs.items():
-            if not measured:
-                continue
-            median = {key: statistics.median(run[key] for run in measured) for key in measured[0]}
-            median = {key: round(value, 3) for key, value in median.items()}
-            show(name, f"{peer} *", median)
-            results.append(dict(case=name, peer=peer, **median, rounds=len(measured)))
-    if not arguments.no_record:
-        record(results, arguments.note)
+        results = run_case(name, arguments)
+        # At once: what was measured outlives an interrupted run.
+        if not arguments.no_record:
+            record(results, arguments.note)
+
+
+def run_case(name, arguments):
+    """All rounds of a case, the peers in turn in each; gives the medians."""
+    case = CASES[name]
+    peers = [
+        peer for peer in arguments.peer or PEERS if peer != "none" or not case.get("dkim")
+    ]
+    runs = {peer: [] for peer in peers}
+    for _ in range(arguments.rounds):
+        for peer in peers:
+            messages = case["messages"][1 if peer == "postfix" else 0]
+            messages = max(100, int(messages * arguments.scale))
+            run = measure(PEERS[peer](), case, messages)
+            if run:
+                runs[peer].append(run)
+                show(name, peer, run)
+    results = []
+    for peer, measured in runs.items():
+        if not measured:
+            continue
+        median = {key: statistics.median(run[key] for run in measured) for key in measured[0]}
+        median = {key: round(value, 3) for key, value in median.items()}
+        show(name, f"{peer} *", median)
+        results.append(dict(case=name, peer=peer, **median, rounds=len(measured)))
+    return results
 
 
 main()
