@@ -391,3 +391,34 @@ fn only_a_message_id_that_is_one_is_repeated() {
     case.message.clear();
     assert!(case.parts()[3].ends_with("\r\n\r\n"));
 }
+
+proptest::proptest! {
+    /// Whatever remotes and senders say, a report is three parts in lines that SMTP takes.
+    #[test]
+    fn any_words_and_any_message_make_a_sound_report(
+        text in ".{0,300}",
+        host in ".{0,80}",
+        envid in "[ -~]{1,100}",
+        orcpt in "[ -~]{1,400}",
+        message in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        whole in proptest::prelude::any::<bool>(),
+    ) {
+        let mut case = Case::new(ReportKind::Failed);
+        case.fates[0].diagnosis = Diagnosis::reply(550, EnhancedStatus::new(5, 1, 1), &text);
+        let address = "192.0.2.1".parse().unwrap();
+        case.fates[0].remote = Some(Remote { host: host.into(), address });
+        case.envelope.envelope_id = Some(envid.into());
+        case.envelope.recipients[0].original =
+            Some(OriginalRecipient { address_type: "rfc822".into(), address: orcpt.into() });
+        case.envelope.ret = whole.then_some(Ret::Full);
+        case.message = message;
+        let octets = case.notification().unwrap().message;
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            proptest::prop_assert!(line.ends_with(b"\r\n") && line.len() <= 1_000);
+            let inner = &line[..line.len() - 2];
+            proptest::prop_assert!(!inner.contains(&b'\r') && !inner.contains(&0));
+        }
+        let delimiters = memmem::find_iter(&octets, b"\r\n--=_0000000000007").count();
+        proptest::prop_assert_eq!(delimiters, 4);
+    }
+}

@@ -1,5 +1,6 @@
 //! What senders are told by mail, from a client's socket to the sender's mailbox.
 
+use crate::hop::Got;
 use crate::wait_for;
 use crate::world::{Sent, World, sent};
 
@@ -99,6 +100,29 @@ fn a_delay_is_told_once_also_after_a_crash() {
     assert!(notice.message.contains("Action: delayed\r\nStatus: 4.2.0\r\n"), "{notice:#?}");
     assert!(notice.message.contains("Will-Retry-Until: "));
     assert!(!notice.message.contains("later2"), "who did not ask is not told of");
+}
+
+#[test]
+fn kills_repeat_reports_and_lose_none() {
+    const MESSAGES: u32 = 120;
+    let mut world = World::start(QUICK);
+    for number in 0..MESSAGES {
+        let message = format!("Message-ID: <{number}@home.example>\r\n\r\nx\r\n");
+        let to = ["<gone@hop.example>"];
+        world.send(&Sent { message: &message, ..sent(&to) });
+        if number % 20 == 19 {
+            world.kill();
+            world.start_again();
+        }
+    }
+    let told = |number| {
+        let field = format!("\r\nIn-Reply-To: <{number}@home.example>\r\n");
+        move |got: &Got| got.message.contains(&field)
+    };
+    world.wait_until_empty();
+    let got = world.home.got();
+    let missing: Vec<_> = (0..MESSAGES).filter(|n| !got.iter().any(told(*n))).collect();
+    assert!(missing.is_empty(), "{missing:?} of {} reports", got.len());
 }
 
 #[test]
