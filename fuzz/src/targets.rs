@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod journal;
+pub mod letters;
 pub mod parsers;
 pub mod server;
 
@@ -24,4 +25,6 @@ pub const TARGETS: &[Target] = &[
     ("journal_scan", journal::scan),
     ("spool_entry", journal::spool_entry),
     ("event", journal::event),
+    ("dkim", letters::dkim),
+    ("dsn", letters::dsn),
 ];

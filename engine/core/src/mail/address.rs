@@ -186,7 +186,13 @@ impl Mailbox {
         if !is_dot_string(local_part) && !is_quoted_string(local_part) {
             return Err(InvalidAddress::LocalPart);
         }
-        Ok(Self { local_part: local_part.into(), domain: Domain::parse(domain)? })
+        let domain = Domain::parse(domain)?;
+        // A-labels are longer than what they stand for: what we keep must fit too, or it could be
+        // written to disk and not be read back.
+        if local_part.len() + 1 + domain.as_str().len() + 2 > PATH_OCTETS_MAX {
+            return Err(InvalidAddress::PathTooLong);
+        }
+        Ok(Self { local_part: local_part.into(), domain })
     }
 
     /// The local part as it was given, with its quotes if it has some.
@@ -339,6 +345,17 @@ mod tests {
         assert!(Domain::parse(&domain).is_ok());
         assert_eq!(Domain::parse(&format!("{domain}.a")), Err(InvalidAddress::DomainTooLong));
         assert_eq!(Mailbox::parse(&format!("a@{domain}")), Err(InvalidAddress::PathTooLong));
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_in_a_labels_is_too_long() {
+        // As an A-label each has six octets more.
+        let domain = ["aaaaaaaü"; 13].join(".");
+        let text = |octets: usize| format!("{}@{domain}", "a".repeat(octets));
+        let kept = Mailbox::parse(&text(40)).unwrap();
+        assert_eq!(Mailbox::parse(&kept.to_string()), Ok(kept));
+        assert!(text(64).len() + 2 <= PATH_OCTETS_MAX);
+        assert_eq!(Mailbox::parse(&text(64)), Err(InvalidAddress::PathTooLong));
     }
 
     #[test]
