@@ -1,5 +1,7 @@
 //! The SMTP client session, against a server that says anything.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytes::BytesMut;
 
@@ -8,24 +10,31 @@ use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::envelope::ReversePath;
 use maily_core::smtp::client::Action;
 use maily_core::smtp::client::Client;
-use maily_core::smtp::client::Delivery;
+use maily_core::smtp::client::Options;
 use maily_core::smtp::client::TlsPolicy;
+use maily_core::smtp::client::login::Login;
 use maily_core::smtp::content::Content;
+use maily_core::smtp::delivery::Delivery;
 use maily_core::smtp::reply_parser::ReplyParser;
 
 /// The first octet chooses what is asked, the rest is what the server says.
 pub fn session(data: &[u8]) {
     let Some((&choice, input)) = data.split_first() else { return };
     let policy = [TlsPolicy::Off, TlsPolicy::May, TlsPolicy::Require][usize::from(choice % 3)];
-    let mut client = Client::new("client.example", policy);
+    let login = (choice & 32 != 0)
+        .then(|| Arc::new(Login { user: "ann".into(), password: "secret".into() }));
+    let login_in_clear = choice & 16 != 0;
+    let ehlo_name = "client.example".into();
+    let mut client = Client::new(Options { ehlo_name, tls: policy, login, login_in_clear });
     let (mut parser, mut input) = (ReplyParser::default(), BytesMut::from(input));
     let mut deliveries = 3;
     let mut submitted = false;
     for _ in 0..100_000 {
         match client.poll() {
             Some(Action::Write(pieces)) => {
-                check_lines(&pieces.concat());
-                client.on_written();
+                let octets = pieces.concat();
+                check_lines(&octets);
+                client.on_written(octets.len());
             }
             Some(Action::StartTls) => client.on_tls(),
             Some(Action::Done(outcomes)) => {
