@@ -13,9 +13,9 @@ use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::smtp::client;
-use maily_core::smtp::client::Delivery;
 use maily_core::smtp::client::TlsPolicy;
 use maily_core::smtp::content::Content;
+use maily_core::smtp::delivery::Delivery;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::reply_parser::ReplyParser;
 use maily_core::smtp::server;
@@ -51,7 +51,12 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             assert_eq!(taken, 1, "the message was not taken");
         });
     });
-    let mut session = client::Client::new("mail.example", TlsPolicy::Off);
+    let mut session = client::Client::new(client::Options {
+        ehlo_name: "mail.example".into(),
+        tls: TlsPolicy::Off,
+        login: None,
+        login_in_clear: false,
+    });
     answer(&mut session, "220 mx.example\r\n");
     answer(&mut session, "250-mx.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
     let content = Content { head: Bytes::new(), message: message(10_240) };
@@ -104,8 +109,8 @@ fn act(session: &mut client::Client) -> usize {
     while let Some(action) = session.poll() {
         match action {
             client::Action::Write(pieces) => {
-                black_box(pieces);
-                session.on_written();
+                let octets = black_box(&pieces).iter().map(Bytes::len).sum();
+                session.on_written(octets);
             }
             client::Action::Done(_) => done += 1,
             client::Action::StartTls | client::Action::Close => {}
