@@ -4,7 +4,9 @@
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use maily_core::clock::Timestamp;
 use maily_core::queue::policy::Policy;
+use maily_core::queue::scheduler::Scheduler;
 use maily_core::queue::suspension::Selector;
 use maily_core::queue::suspension::Suspension;
 use maily_core::queue::suspension::TooManySuspensions;
@@ -23,6 +25,31 @@ pub enum Command {
     Suspensions(oneshot::Sender<Vec<Suspension>>),
     /// Other limits and another retry plan from now on.
     SetPolicy(Box<Policy>, oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Does it; for the dispatcher, who owns the scheduler.
+    pub(crate) fn carry_out(self, scheduler: &mut Scheduler, now: Timestamp) {
+        // Whoever asked may have gone: the command holds all the same.
+        match self {
+            Self::Suspend(suspension, tell) => {
+                let Suspension { selector, reason, .. } = &suspension;
+                tracing::info!(?selector, %reason, "suspended");
+                let _gone = tell.send(scheduler.suspend(now, suspension));
+            }
+            Self::Resume(selector, tell) => {
+                tracing::info!(?selector, "resumed");
+                let _gone = tell.send(scheduler.resume(now, &selector));
+            }
+            Self::Suspensions(tell) => {
+                let _gone = tell.send(scheduler.suspensions().cloned().collect());
+            }
+            Self::SetPolicy(policy, tell) => {
+                scheduler.set_policy(*policy);
+                let _gone = tell.send(());
+            }
+        }
+    }
 }
 
 /// The dispatcher has ended.

@@ -196,7 +196,9 @@ impl Dispatcher {
                     }
                     queued.drain(..).for_each(|spooled| this.insert(&spooled));
                 }
-                Some(command) = commands.recv() => this.on_command(command),
+                Some(command) = commands.recv() => {
+                    command.carry_out(&mut this.scheduler, this.clock.now());
+                }
                 () = tokio::time::sleep(sleep) => {}
                 Ok(()) = settings.changed() => {
                     let settings = settings.borrow_and_update().clone();
@@ -377,29 +379,6 @@ impl Dispatcher {
         match attempt.connection {
             Connection::Free => self.scheduler.on_free(attempt.lane),
             Connection::New => self.scheduler.on_closed(attempt.lane),
-        }
-    }
-
-    fn on_command(&mut self, command: Command) {
-        let now = self.clock.now();
-        // Whoever asked may have gone: the command holds all the same.
-        match command {
-            Command::Suspend(suspension, tell) => {
-                tracing::info!(selector = ?suspension.selector, reason = %suspension.reason,
-                    "suspended");
-                let _gone = tell.send(self.scheduler.suspend(now, suspension));
-            }
-            Command::Resume(selector, tell) => {
-                tracing::info!(?selector, "resumed");
-                let _gone = tell.send(self.scheduler.resume(now, &selector));
-            }
-            Command::Suspensions(tell) => {
-                let _gone = tell.send(self.scheduler.suspensions().cloned().collect());
-            }
-            Command::SetPolicy(policy, tell) => {
-                self.scheduler.set_policy(*policy);
-                let _gone = tell.send(());
-            }
         }
     }
 
