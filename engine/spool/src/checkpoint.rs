@@ -30,7 +30,7 @@ const RECORDS_MIN: u64 = 200_000;
 const SEGMENTS_MIN: usize = 8;
 /// When one part in so many of all is behind the checkpoint, a new one is due: what is written for
 /// checkpoints stays in proportion to what is written for mail.
-const PART_MAX: u64 = 4;
+const PART_MAX: u64 = 8;
 
 /// The checkpoint of this journal, if there is one that fits, and the first segment that it does
 /// not cover.
