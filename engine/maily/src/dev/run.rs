@@ -1,6 +1,7 @@
 //! `maily dev`: runs world, daemon and mailing, and shows how it goes.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,11 +11,14 @@ use anyhow::Context;
 
 use maily_config::config::Config;
 use maily_config::config::receiving::ListenerTls;
+use maily_config::config::sending::Dkim;
 use maily_core::clock::Clock;
+use maily_core::mail::address::Domain;
 
 use crate::dev::sample::Sample;
 use crate::dev::summary;
 use crate::dev::summary::Summary;
+use crate::dev::world::SENDER_DOMAIN;
 use crate::dev::world::World;
 use crate::exit::{Exit, Failure};
 use crate::wire::Daemon;
@@ -47,7 +51,7 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
         None => std::env::temp_dir().join(format!("maily-dev-{}", clock.now().as_micros())),
     };
     let world = World::start(Arc::clone(&clock)).await?;
-    let config = config(&world, &folder);
+    let config = config(&world, &folder)?;
     let mut daemon = Daemon::start(&config, Arc::clone(&clock)).await?;
     let address = *daemon.smtp.first().context("no listener")?;
     eprintln!("maily listens on {address} (SMTP), keeps its files in {}", folder.display());
@@ -99,8 +103,9 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
     Ok(if sums.lost == 0 { Exit::Ok } else { Exit::Software })
 }
 
-/// The embedded configuration: everything on loopback, retries in seconds.
-fn config(world: &World, folder: &std::path::Path) -> Config {
+/// The embedded configuration: everything on loopback, retries in seconds, mail signed with a key
+/// made on the spot.
+fn config(world: &World, folder: &Path) -> anyhow::Result<Config> {
     let mut config = Config::default();
     config.spool.folder = folder.join("spool");
     config.spool.disk_reserve = 64 << 20;
@@ -114,7 +119,13 @@ fn config(world: &World, folder: &std::path::Path) -> Config {
     config.egress.allow_networks = config.smtp.relay_networks.clone();
     config.retry.delay_min = Duration::from_secs(1);
     config.retry.delay_max = Duration::from_secs(10);
-    config
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).context("a key for DKIM")?;
+    let path = folder.join("dkim.pem");
+    std::fs::create_dir_all(folder).context("the folder cannot be made")?;
+    std::fs::write(&path, key.serialize_pem()).context("the key for DKIM cannot be written")?;
+    let domain = Domain::parse(SENDER_DOMAIN)?;
+    config.dkim.push(Dkim { domain, selector: "dev".to_owned(), key: path });
+    Ok(config)
 }
 
 fn show(daemon: &Daemon, sample: &Sample, world: &World, passed: Duration) {
