@@ -9,6 +9,7 @@ mod commands;
 mod ending;
 mod manager;
 mod reload;
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod unit;

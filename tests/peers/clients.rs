@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
 
+use crate::support::client::Client;
 use crate::support::daemon::Daemon;
 use crate::support::daemon::PASSWORD;
 use crate::support::daemon::USER;
 use crate::support::process::run;
+use crate::support::process::wait_for;
 use crate::support::tools::python;
 use crate::support::tools::tool;
 use crate::support::world::DOMAIN;
@@ -157,8 +159,28 @@ fn nodemailer_reuses_a_connection_and_its_mail_arrives() {
 #[test]
 fn prometheus_reads_the_metrics() {
     let folder = tempfile::tempdir().unwrap();
-    let (_world, daemon) = start(folder.path(), "");
+    let (world, daemon) = start(folder.path(), "");
+    let (mut client, _) = Client::connect(daemon.smtp).unwrap();
+    client.say("HELO client.example\r\n");
+    assert!(client.hand_in(1));
+    world.each_came_once(&[1]);
+    let settled = || daemon.ask("/metrics").1.contains("\nmaily_waiting_messages 0\n");
+    wait_for("the settlement", settled);
+    let expected = [
+        "maily_messages_accepted_total=1",
+        "maily_recipients_accepted_total=1",
+        "maily_recipients_total{delivered}=1",
+        "maily_recipients_total{bounced}=0",
+        "maily_attempts_total=1",
+        "maily_attempts_tls_total=1",
+        "maily_delivery_seconds_count=1",
+        "maily_delivery_seconds_bucket{+Inf}=1",
+        "maily_refused_total{login}=0",
+        "maily_queue_entries{deferred}=0",
+        "maily_events_failures_total=0",
+    ];
     run(Command::new(python())
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/metrics.py"))
-        .arg(format!("http://{}/metrics", daemon.ops)));
+        .arg(format!("http://{}/metrics", daemon.ops))
+        .args(expected));
 }

@@ -13,7 +13,9 @@
 )]
 
 mod clients;
+mod postfix;
 mod reports;
+mod servers;
 mod signatures;
 #[path = "../support/mod.rs"]
 mod support;

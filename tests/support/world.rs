@@ -60,7 +60,7 @@ pub(crate) struct World {
     /// What it has seen.
     pub(crate) ledger: Arc<Ledger>,
     kept: PathBuf,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl World {
@@ -95,7 +95,7 @@ impl World {
         zone.address("mx.sink.example", own_address());
         let (dns, serve) = runtime.block_on(dns::bind(zone)).unwrap();
         runtime.spawn(serve);
-        Self { dns, sink: address, ledger, kept, _runtime: runtime }
+        Self { dns, sink: address, ledger, kept, runtime }
     }
 
     /// How often message `number` of [`load`](crate::support::client::load) has come.
@@ -112,6 +112,13 @@ impl World {
     pub(crate) fn each_came_once(&self, numbers: &[u64]) {
         wait_for("all that was acknowledged", || !self.came(numbers).contains(&0));
         assert!(self.came(numbers).iter().all(|times| *times == 1), "a message came twice");
+    }
+
+    /// A name server of its own that answers these names and no others.
+    pub(crate) fn answer(&self, zone: Zone) -> SocketAddr {
+        let (dns, serve) = self.runtime.block_on(dns::bind(zone)).unwrap();
+        self.runtime.spawn(serve);
+        dns
     }
 
     /// Waits for this many messages; gives all that the sink has, in the order in which they came.

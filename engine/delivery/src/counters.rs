@@ -3,8 +3,12 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use maily_core::event::Peer;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Settlement;
+use maily_core::queue::action::Counts;
+
+use crate::latency::Latency;
 
 /// What became of recipients, since the start.
 #[derive(Debug, Default)]
@@ -25,16 +29,59 @@ pub struct Counters {
     pub reports_lost: AtomicU64,
     /// Given up with nobody to tell: what came from the null reverse-path, as reports do.
     pub double_bounced: AtomicU64,
-    /// Entries that the scheduler has handed out now.
-    pub in_flight: AtomicU64,
+    /// Tries that reached a host.
+    pub attempts: AtomicU64,
+    /// Those under TLS.
+    pub attempts_tls: AtomicU64,
+    /// From our 250 to theirs.
+    pub latency: Latency,
+    /// How the queue is now.
+    pub queue: Queue,
     /// Turns of the loop: it moves as long as this does.
     pub turns: AtomicU64,
+}
+
+/// The queue at the last turn of the loop.
+#[derive(Debug, Default)]
+pub struct Queue {
+    /// Entries in all.
+    pub entries: AtomicU64,
+    /// Those that the loop has in its hands.
+    pub in_flight: AtomicU64,
+    /// Those that wait for their time.
+    pub deferred: AtomicU64,
+    /// Domains known.
+    pub destinations: AtomicU64,
+    /// Sites known.
+    pub sites: AtomicU64,
+    /// Connections that are open, opening or closing.
+    pub connections: AtomicU64,
 }
 
 impl Counters {
     /// Deliveries under way.
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.queue.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a try by whether it reached a host, and how.
+    pub fn attempted(&self, peer: Option<&Peer>) {
+        let Some(peer) = peer else { return };
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        if !peer.tls.is_empty() {
+            self.attempts_tls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How the queue is now.
+    pub fn show(&self, counts: Counts) {
+        let Queue { entries, in_flight, deferred, destinations, sites, connections } = &self.queue;
+        entries.store(counts.entries as u64, Ordering::Relaxed);
+        in_flight.store(counts.in_flight as u64, Ordering::Relaxed);
+        deferred.store(counts.deferred as u64, Ordering::Relaxed);
+        destinations.store(counts.destinations as u64, Ordering::Relaxed);
+        sites.store(counts.sites as u64, Ordering::Relaxed);
+        connections.store(counts.connections as u64, Ordering::Relaxed);
     }
 
     /// Counts what an attempt did for one recipient.

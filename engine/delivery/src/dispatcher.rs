@@ -170,7 +170,7 @@ impl Dispatcher {
         let mut queued = Vec::with_capacity(BATCH);
         loop {
             this.counters.turns.fetch_add(1, Ordering::Relaxed);
-            this.counters.in_flight.store(this.flying as u64, Ordering::Relaxed);
+            this.counters.show(this.scheduler.counts());
             let stage = *stages.borrow();
             if stage == Stage::Ending && this.flying == 0 {
                 return this.finish(queue).await;

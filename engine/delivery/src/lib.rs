@@ -6,6 +6,7 @@ pub mod connections;
 pub mod control;
 pub mod counters;
 pub mod dispatcher;
+pub mod latency;
 pub mod loader;
 pub mod reporter;
 pub mod reports;

@@ -106,10 +106,15 @@ impl Reporter {
 
     /// Counts, logs and settles; hands what is owed to the sender to the task that writes it.
     pub fn report(&self, report: Report<'_>) -> Held {
+        let now = self.clock.now();
+        self.counters.attempted(report.peer.as_ref());
+        let age = now.since(report.stored.submission.accepted_at);
         for (_, outcome, settlement) in &report.recipients {
             self.counters.count(outcome, *settlement);
+            if *settlement == Settlement::Done {
+                self.counters.latency.count(age);
+            }
         }
-        let now = self.clock.now();
         let fates = self.fates(&report, now);
         let held: Vec<_> = fates
             .iter()

@@ -30,6 +30,7 @@ use maily_spool::spool::Spool;
 use maily_spool::submission::Submission;
 
 use crate::auth::User;
+use crate::counters::Counters;
 
 /// The front door; clones share it.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct FrontDoor {
     pub hostname: Arc<str>,
     /// How long a message is tried.
     pub expire_after: Duration,
+    /// Where it counts.
+    pub counters: Arc<Counters>,
 }
 
 impl FrontDoor {
@@ -60,6 +63,7 @@ impl FrontDoor {
         let now = self.clock.now();
         let header = Header::read(&transaction.message);
         if header.is_loop() {
+            Counters::one(&self.counters.loops);
             return Reply::new(554, EnhancedStatus::new(5, 4, 6), "too many hops: a mail loop");
         }
         let id = self.ids.lock().next(now);
@@ -92,16 +96,20 @@ impl FrontDoor {
         };
         match self.spool.put(submission).await {
             Ok(()) => {
+                self.counters.taken(accepted.recipients.len(), accepted.octets);
+                tracing::debug!(%id, octets = accepted.octets, "accepted");
                 let what = What::Accepted(Box::new(accepted));
                 self.events.record(&Event { at: now, id, what });
                 let text = format!("queued as {id}");
                 Reply::new(250, EnhancedStatus::new(2, 0, 0), &text)
             }
             Err(PutError::Full) => {
+                Counters::one(&self.counters.not_stored);
                 let text = "no room on disk, try again later";
                 Reply::new(452, EnhancedStatus::new(4, 3, 1), text)
             }
             Err(error) => {
+                Counters::one(&self.counters.not_stored);
                 tracing::error!(%id, %error, "a message could not be stored");
                 let text = "could not be stored, try again later";
                 Reply::new(451, EnhancedStatus::new(4, 3, 0), text)

@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod auth;
+pub mod counters;
 pub mod gate;
 pub mod listener;
 pub mod seats;

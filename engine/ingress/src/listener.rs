@@ -23,6 +23,7 @@ use maily_core::smtp::server::Server;
 use maily_core::smtp::server::config::Client;
 use maily_core::smtp::server::config::ServerConfig;
 
+use crate::counters::Counters;
 use crate::seats::Seats;
 use crate::session::Session;
 use crate::session::Shared;
@@ -147,6 +148,8 @@ impl Listener {
         if !seat.name(address) {
             return self.turn_away(stream).await;
         }
+        let counters = &self.shared.door.counters;
+        Counters::one(&counters.sessions);
         let client = Client {
             tls: self.implicit_tls,
             local,
@@ -158,6 +161,7 @@ impl Listener {
             Some(acceptor) => {
                 let accepting = acceptor.accept(stream);
                 let stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
+                Counters::one(&counters.sessions_tls);
                 session.run(stream).await
             }
             None => session.run(stream).await,
@@ -178,6 +182,7 @@ impl Listener {
 
     /// Under TLS the client would not understand it; it is closed without a word.
     async fn turn_away(&self, mut stream: TcpStream) -> io::Result<()> {
+        Counters::one(&self.shared.door.counters.no_seat);
         if self.implicit_tls {
             return Ok(());
         }

@@ -23,6 +23,7 @@ use maily_core::smtp::server::admission::Admission;
 
 use crate::accept::FrontDoor;
 use crate::auth::Users;
+use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::gate::Held;
 use crate::throttle::Throttle;
@@ -95,6 +96,7 @@ impl Session {
         let Some(acceptor) = self.shared.tls.clone() else { return Ok(()) };
         let accepting = acceptor.accept(stream);
         let mut stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
+        Counters::one(&self.shared.door.counters.sessions_tls);
         self.server.on_tls();
         self.talk(&mut stream).await?;
         Ok(())
@@ -127,6 +129,7 @@ impl Session {
                     } else {
                         self.shared.gate.admission(octets)
                     };
+                    self.shared.door.counters.admission(admission);
                     self.server.on_admission(admission.refusal().as_ref());
                 }
                 Action::Authenticate { user, password } => self.authenticate(user, password).await,
@@ -167,6 +170,7 @@ impl Session {
             shared.throttle.lock().on_right(client, &user, now);
         } else {
             shared.throttle.lock().on_wrong(client, &user, now);
+            Counters::one(&shared.door.counters.logins_wrong);
             tracing::info!(%client, user, "a wrong password");
             tokio::time::sleep(LOGIN_PAUSE).await;
         }

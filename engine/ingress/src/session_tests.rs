@@ -57,6 +57,7 @@ fn house(receiving_octets_max: u64) -> House {
             ids: Arc::new(Mutex::new(QueueIdSource::new(0))),
             hostname: "mx.example".into(),
             expire_after: Duration::from_secs(100),
+            counters: Arc::default(),
         },
         users: Arc::new(Users::new(HashMap::from([("ann".into(), ann)]))),
         throttle: Arc::default(),

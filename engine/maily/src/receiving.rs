@@ -55,6 +55,7 @@ impl Receiving {
             ids: Arc::new(Mutex::new(ids)),
             hostname: config.node.hostname.as_str().into(),
             expire_after: config.retry.expire_after,
+            counters: Arc::default(),
         };
         let limits = limits(config);
         Ok(Self {

@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -32,9 +31,9 @@ use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::exit::{Exit, Failure};
+use crate::health::{Health, Reloads};
 use crate::keys;
 use crate::ops;
-use crate::ops::{Check, Watched};
 use crate::policy;
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
@@ -63,8 +62,7 @@ pub struct Daemon {
     clock: Arc<dyn Clock>,
     receiving: Receiving,
     pulse: Arc<Pulse>,
-    /// Why the last reload changed nothing, if it did not.
-    refused: Arc<Mutex<Option<String>>>,
+    reloads: Arc<Reloads>,
     settings: watch::Sender<Deciding>,
     /// In the order of the configuration.
     listeners: Vec<Live>,
@@ -112,20 +110,13 @@ impl Daemon {
             listeners.push(live);
             sessions.spawn(Listener::serve(listener, bound, draining.clone()));
         }
-        let pulse = Arc::new(Pulse::new(Arc::clone(&counters), Arc::clone(&clock)));
-        let refused = Arc::default();
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
         let retention = config.events.retention;
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
-        let watch = Watch {
-            pulse: Arc::clone(&pulse),
-            refused: Arc::clone(&refused),
-            draining,
-            counters: Arc::clone(&counters),
-            spool: spool.clone(),
-        };
-        let ops = answer(config.ops.listen, watch, &mut watching).await?;
+        let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock);
+        let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
+        let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
             smtp,
             counters,
@@ -137,7 +128,7 @@ impl Daemon {
             clock,
             receiving,
             pulse,
-            refused,
+            reloads,
             settings,
             listeners,
             draining: drain,
@@ -169,13 +160,13 @@ impl Daemon {
         }
         receiving.limit();
         (self.receiving, self.config) = (receiving, new);
-        *self.refused.lock() = None;
+        self.reloads.on_taken();
         Ok(changes)
     }
 
     /// A reload was asked for, and changed nothing.
     pub fn reload_failed(&self, why: &str) {
-        *self.refused.lock() = Some(why.to_owned());
+        self.reloads.on_refused(why);
     }
 
     /// Whether the delivery loop turns.
@@ -256,11 +247,11 @@ fn listen(config: &Config, receiving: &Receiving) -> Result<Vec<Bound>, Failure>
 /// Answers about health where the configuration says so.
 async fn answer(
     address: Option<SocketAddr>,
-    watch: Watch,
+    health: Health,
     watching: &mut JoinSet<()>,
 ) -> Result<Option<SocketAddr>, Failure> {
     let Some(address) = address else { return Ok(None) };
-    let (bound, serve) = ops::bind(address, Arc::new(watch))
+    let (bound, serve) = ops::bind(address, Arc::new(health))
         .await
         .map_err(|error| cannot_listen(address, "health and metrics", error))?;
     watching.spawn(serve);
@@ -278,61 +269,6 @@ fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> Fail
     };
     let text = format!("cannot listen on {address} for {what}");
     Failure::new(exit, anyhow::Error::from(error).context(text))
-}
-
-/// What the ops listener sees of the daemon.
-struct Watch {
-    pulse: Arc<Pulse>,
-    refused: Arc<Mutex<Option<String>>>,
-    draining: watch::Receiver<bool>,
-    counters: Arc<Counters>,
-    spool: Spool,
-}
-
-impl Watched for Watch {
-    fn alive(&self) -> bool {
-        self.pulse.is_alive()
-    }
-
-    fn checks(&self) -> Vec<Check> {
-        let failures = self.spool.stats().failures;
-        let reason = format!("{failures} writes or syncs have failed");
-        let draining = *self.draining.borrow();
-        let ending = if draining { "the daemon ends" } else { "not ending" };
-        let refused = self.refused.lock().clone();
-        let read = refused.unwrap_or_else(|| "read".to_owned());
-        vec![
-            Check { name: "spool", ok: failures == 0, reason },
-            Check { name: "draining", ok: !draining, reason: ending.to_owned() },
-            // The old configuration still holds, so mail is taken all the same.
-            Check { name: "configuration", ok: true, reason: read },
-        ]
-    }
-
-    fn metrics(&self) -> String {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (counters, stats) = (&self.counters, self.spool.stats());
-        let numbers = [
-            ("maily_recipients_delivered_total", "counter", read(&counters.delivered)),
-            ("maily_attempts_deferred_total", "counter", read(&counters.deferred)),
-            ("maily_recipients_bounced_total", "counter", read(&counters.bounced)),
-            ("maily_recipients_expired_total", "counter", read(&counters.expired)),
-            ("maily_attempts_in_doubt_total", "counter", read(&counters.in_doubt)),
-            ("maily_reports_total", "counter", read(&counters.reported)),
-            ("maily_reports_lost_total", "counter", read(&counters.reports_lost)),
-            ("maily_double_bounces_total", "counter", read(&counters.double_bounced)),
-            ("maily_waiting_messages", "gauge", stats.waiting),
-            ("maily_spool_live_bytes", "gauge", stats.live_octets),
-            ("maily_spool_segments", "gauge", stats.segments),
-            ("maily_spool_quarantined", "gauge", stats.quarantined),
-            ("maily_spool_syncs_total", "counter", stats.syncs),
-            ("maily_spool_failures_total", "counter", stats.failures),
-        ];
-        numbers
-            .iter()
-            .map(|(name, kind, number)| format!("# TYPE {name} {kind}\n{name} {number}\n"))
-            .collect()
-    }
 }
 
 fn open_spool(

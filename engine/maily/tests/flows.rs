@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use maily::clock::WallClock;
@@ -58,7 +58,7 @@ fn configure(folder: &Path, hop: SocketAddr) -> SocketAddr {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = format!(
         "[spool]\nfolder = \"{0}/spool\"\nsegment_size = \"1MiB\"\ndisk_reserve = \"4MiB\"\n\
-         [events]\nfolder = \"{0}/events\"\n\
+         [events]\nfolder = \"{0}/events\"\nsegment_size = \"1MiB\"\n\
          [[listener]]\naddress = \"{free}\"\n\
          [egress]\nallow_networks = [\"127.0.0.0/8\"]\n\
          [[route]]\ndomain = \"*\"\nhost = \"127.0.0.1\"\nport = {1}\n\
@@ -91,10 +91,14 @@ fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
     panic!("waited a minute for {what}");
 }
 
-/// Hands in messages until the connection breaks or `enough`; gives the numbers that got a 250.
-fn hand_in(address: SocketAddr, numbers: &AtomicU64, enough: &AtomicBool) -> Vec<u64> {
-    let mut taken = Vec::new();
-    let Ok(stream) = TcpStream::connect(address) else { return taken };
+/// Hands in messages until the connection breaks or `enough`; keeps the numbers that got a 250.
+fn hand_in(
+    address: SocketAddr,
+    numbers: &AtomicU64,
+    enough: &AtomicBool,
+    acknowledged: &Mutex<Vec<u64>>,
+) {
+    let Ok(stream) = TcpStream::connect(address) else { return };
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut replies = BufReader::new(stream.try_clone().unwrap());
@@ -107,7 +111,7 @@ fn hand_in(address: SocketAddr, numbers: &AtomicU64, enough: &AtomicBool) -> Vec
         matches!(replies.read_line(&mut line), Ok(octets) if octets > 0) && line.starts_with(code)
     };
     if !say("", "220") || !say("HELO client.example\r\n", "250") {
-        return taken;
+        return;
     }
     while !enough.load(Ordering::Relaxed) {
         let number = numbers.fetch_add(1, Ordering::Relaxed);
@@ -120,21 +124,23 @@ fn hand_in(address: SocketAddr, numbers: &AtomicU64, enough: &AtomicBool) -> Vec
         if !whole {
             break;
         }
-        taken.push(number);
+        acknowledged.lock().unwrap().push(number);
     }
-    taken
 }
 
-/// Hands in mail with several clients for so long; gives the numbers that got a 250.
-fn load(address: SocketAddr, numbers: &AtomicU64, end: impl FnOnce()) -> Vec<u64> {
+/// Hands in mail with several clients until the end has come; gives the numbers that got a 250. The
+/// end sees those that have it so far.
+fn load(address: SocketAddr, numbers: &AtomicU64, end: impl FnOnce(&Mutex<Vec<u64>>)) -> Vec<u64> {
     let enough = AtomicBool::new(false);
+    let acknowledged = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        let clients: Vec<_> =
-            (0..CLIENTS).map(|_| scope.spawn(|| hand_in(address, numbers, &enough))).collect();
-        end();
+        for _ in 0..CLIENTS {
+            scope.spawn(|| hand_in(address, numbers, &enough, &acknowledged));
+        }
+        end(&acknowledged);
         enough.store(true, Ordering::Relaxed);
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    })
+    });
+    acknowledged.into_inner().unwrap()
 }
 
 fn came(ledger: &Ledger, number: u64) -> u32 {
@@ -162,7 +168,7 @@ fn term_ends_in_order_and_what_waits_is_delivered_later() {
     let address = configure(folder.path(), hop.address);
     let numbers = AtomicU64::new(0);
     let mut daemon = start(folder.path(), address);
-    let acknowledged = load(address, &numbers, || std::thread::sleep(Duration::from_millis(300)));
+    let acknowledged = load(address, &numbers, |_| std::thread::sleep(Duration::from_millis(300)));
     let pid = daemon.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     assert!(daemon.wait().unwrap().success(), "an ordered end is exit 0");
