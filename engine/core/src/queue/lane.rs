@@ -30,8 +30,6 @@ pub(crate) enum Readiness {
     Later(Timestamp),
     /// Not before something ends that is under way in it.
     Full,
-    /// Not before a connection is closed, in whatever lane.
-    Starved,
     /// Not before an operator says so.
     Suspended,
 }
@@ -86,14 +84,8 @@ impl Lane {
         }
     }
 
-    /// Whether it takes a message now; `room` says whether another connection may be opened at all.
-    pub(crate) fn readiness(
-        &self,
-        limits: &Limits,
-        now: Timestamp,
-        room: bool,
-        share: Share,
-    ) -> Readiness {
+    /// Whether it takes a message now.
+    pub(crate) fn readiness(&self, limits: &Limits, now: Timestamp, share: Share) -> Readiness {
         if self.in_flight >= share.of(self.window.size()) {
             return Readiness::Full;
         }
@@ -108,10 +100,8 @@ impl Lane {
             Readiness::Later(at)
         } else if self.idle > 0 {
             Readiness::Ready(Connection::Free)
-        } else if room {
-            Readiness::Ready(Connection::New)
         } else {
-            Readiness::Starved
+            Readiness::Ready(Connection::New)
         }
     }
 

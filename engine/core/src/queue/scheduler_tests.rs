@@ -423,6 +423,20 @@ fn sources_share_by_weight() {
 }
 
 #[test]
+fn sources_share_by_weight_though_one_has_a_connection_that_is_free() {
+    let mut world = World::new(two_sources([3, 1]));
+    let mut by_source = [0, 0];
+    for _ in 0..4_000 {
+        world.put("a.example", &tenant("any"), 1);
+        let attempt = world.poll().remove(0);
+        by_source[usize::from(attempt.source.0)] += 1;
+        world.done(&attempt);
+    }
+    assert!((2_900..=3_100).contains(&by_source[0]), "{by_source:?}");
+    assert_eq!(world.scheduler.counts().connections, 2);
+}
+
+#[test]
 fn a_message_rate_is_kept_to_the_microsecond() {
     let message_rate = Rate::new(10, seconds(1));
     let mut world = World::new(limits(Limits { message_rate, ..Limits::default() }));

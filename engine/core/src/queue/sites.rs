@@ -250,7 +250,8 @@ impl Sites {
     }
 
     /// Where the next message of a group goes: to a source by its weight among those that are
-    /// ready. `chance` is a number from 0 to 1; `may_open` says whether it may be a new connection.
+    /// ready. Where that needs a new connection and `may_open` does not hold, the group has to
+    /// stand in line for it. `chance` is a number from 0 to 1.
     pub(crate) fn choose(
         &mut self,
         now: Timestamp,
@@ -269,34 +270,52 @@ impl Sites {
             return never;
         };
         let heaviest = pool.iter().map(|source| policy.weight(*source)).max().unwrap_or(1);
-        let room = may_open && self.connections < policy.connections_max;
         let look = |source| {
             let share = Share { weight: policy.weight(source), heaviest };
             match is_suspended(source, policy, suspensions) {
                 true => Readiness::Suspended,
-                false => self.readiness(now, site, source, share, room),
+                false => self.readiness(now, site, source, share),
             }
         };
-        let (mut until, mut starved, mut weights) = (Timestamp::MAX, false, 0);
+        let (mut until, mut free, mut new) = (Timestamp::MAX, 0, 0);
         for source in pool {
             match look(*source) {
-                Readiness::Ready(_) => weights += policy.weight(*source),
+                Readiness::Ready(Connection::Free) => free += policy.weight(*source),
+                Readiness::Ready(Connection::New) => new += policy.weight(*source),
                 Readiness::Later(at) => until = until.min(at),
-                Readiness::Starved => starved = true,
                 Readiness::Full | Readiness::Suspended => {}
             }
         }
+        let full = self.connections >= policy.connections_max;
+        // Who has stood in line is drawn already: it is to be a new one, if it still may be.
+        let drawn_from = match may_open {
+            true if new > 0 && !full => (false, true),
+            false if !full => (true, true),
+            _ => (true, false),
+        };
+        let counts = |connection| match connection {
+            Connection::Free => drawn_from.0,
+            Connection::New => drawn_from.1,
+        };
+        let weights = u64::from(drawn_from.0) * free + u64::from(drawn_from.1) * new;
         let mut drawn = (chance * weights as f64) as u64;
         for source in pool.iter().filter(|_| weights > 0) {
             let Readiness::Ready(connection) = look(*source) else { continue };
             let weight = policy.weight(*source);
-            if drawn < weight {
-                let lane = self.lane_of(site, *source);
-                return Choice::Go(lane.unwrap_or_else(|| self.open(number, *source)), connection);
+            if !counts(connection) {
+                continue;
             }
-            drawn -= weight;
+            if drawn >= weight {
+                drawn -= weight;
+                continue;
+            }
+            if connection == Connection::New && !may_open {
+                return Choice::Blocked { until, starved: true };
+            }
+            let lane = self.lane_of(site, *source);
+            return Choice::Go(lane.unwrap_or_else(|| self.open(number, *source)), connection);
         }
-        Choice::Blocked { until, starved }
+        Choice::Blocked { until, starved: new > 0 }
     }
 
     fn readiness(
@@ -305,12 +324,10 @@ impl Sites {
         site: &Site,
         source: SourceIndex,
         share: Share,
-        room: bool,
     ) -> Readiness {
         match self.lane_of(site, source).and_then(|lane| self.lanes.get(lane)) {
-            Some(lane) => lane.readiness(&site.limits, now, room, share),
-            None if room => Readiness::Ready(Connection::New),
-            None => Readiness::Starved,
+            Some(lane) => lane.readiness(&site.limits, now, share),
+            None => Readiness::Ready(Connection::New),
         }
     }
 
