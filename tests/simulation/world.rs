@@ -108,6 +108,8 @@ pub(crate) struct World {
     open: u32,
     next_id: u64,
     peace: Option<Timestamp>,
+    /// How many milliseconds an attempt may take.
+    pace: u64,
     sums: Sums,
 }
 
@@ -146,6 +148,7 @@ impl World {
             open: 0,
             next_id: 0,
             peace: None,
+            pace: [20_000, 1_000, 20][chance.roll(3) as usize],
             sums: Sums::default(),
             chance,
         };
@@ -244,6 +247,8 @@ impl World {
             Action::Unroutable(attempt, outcome) => {
                 self.sums.unroutable += 1;
                 let key = self.key(attempt.id, &attempt.domain);
+                let held = Selector::Destination(attempt.domain.clone());
+                assert!(self.suspended.iter().all(|one| one.selector != held), "told though held");
                 self.take_off(key, attempt.number);
                 let count = self.parts[&key].left.len();
                 self.settle(&attempt, key, vec![outcome; count]);
@@ -331,8 +336,9 @@ impl World {
             return self.close(number);
         }
         self.flights.push((attempt, number));
-        let takes = if self.peace.is_some() { 1 } else { 20 };
-        self.soon(takes, Event::End(self.flights.len() - 1));
+        let takes = if self.peace.is_some() { self.pace.min(1_000) } else { self.pace };
+        let end = self.now + Duration::from_millis(self.chance.roll(takes));
+        self.at(end, Event::End(self.flights.len() - 1));
     }
 
     fn give_back(&mut self, attempt: &Attempt, key: Key, site: &str) {
