@@ -136,6 +136,9 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("postfix said:\n{}", self.log());
+        }
         let mut stop = Command::new(tool("postfix"));
         stop.arg("-c").arg(self.folder.join("etc")).arg("stop");
         // It may have ended by itself; what is left is killed with its process.

@@ -56,7 +56,7 @@ fn aiosmtpd_gets_our_mail_octet_for_octet() {
     let message = std::fs::read(kept.join("1.eml")).unwrap();
     let got = String::from_utf8(message).unwrap();
     let (trace, rest) = got.split_once("\r\nDate: ").unwrap();
-    assert!(trace.contains("by mail.maily.example with UTF8SMTP id") || trace.contains("with "));
+    assert!(trace.contains("by mail.maily.example with "), "{trace}");
     assert_eq!(format!("Date: {rest}"), text.replace("\r\n..", "\r\n."));
     let envelope = std::fs::read_to_string(kept.join("1.envelope")).unwrap();
     let mut lines = envelope.lines();

@@ -97,6 +97,20 @@ fn without_keys_nothing_waits() {
 }
 
 #[test]
+fn other_keys_sign_what_is_tried_from_then_on() {
+    let (mut signing, mut signed) = start(false);
+    let (with_keys, _) = start(true);
+    assert_eq!(head(&signing.sign(job(1, "a.example", "")).unwrap()), "");
+    signing.rekey(Arc::clone(&with_keys.keyring));
+    assert!(signing.sign(job(1, "a.example", "")).is_none());
+    let ready = next(&mut signing, &mut signed);
+    assert!(head(&ready[0]).starts_with("DKIM-Signature: "));
+    // A signature by the old keys is not used again.
+    signing.rekey(Arc::default());
+    assert_eq!(head(&signing.sign(job(1, "a.example", "")).unwrap()), "");
+}
+
+#[test]
 fn a_message_is_signed_once_for_all_its_domains_and_tries() {
     let (mut signing, mut signed) = start(true);
     for domain in ["a.example", "b.example", "c.example"] {

@@ -3,18 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use maily_core::clock::Clock;
 use maily_events::recorder::Recorder;
 
 /// How often events are looked at for their age.
 const EVENTS_PAUSE: Duration = Duration::from_secs(600);
 
-/// Drops events that are older than they need be, at once and from then on.
-pub async fn drop_old_events(events: Recorder, clock: Arc<dyn Clock>, retention: Duration) {
+/// Drops events that are older than they need be: at once, from then on, and when the operator
+/// decides otherwise.
+pub async fn drop_old_events(
+    events: Recorder,
+    clock: Arc<dyn Clock>,
+    mut retention: watch::Receiver<Duration>,
+) {
     let mut tick = tokio::time::interval(EVENTS_PAUSE);
     loop {
-        tick.tick().await;
-        let limit = clock.now() - retention;
+        tokio::select! {
+            _ = tick.tick() => {}
+            Ok(()) = retention.changed() => {}
+        }
+        let limit = clock.now() - *retention.borrow_and_update();
         let events = events.clone();
         match tokio::task::spawn_blocking(move || events.expire(limit)).await {
             Ok(Ok(0)) => {}
@@ -55,7 +65,9 @@ mod tests {
         }
         let recorder = Recorder::open(dir.path(), 4_096).unwrap();
         let clock = Arc::new(Later(Timestamp::from_secs(40 * 86_400)));
-        let task = tokio::spawn(drop_old_events(recorder, clock, Duration::from_secs(30 * 86_400)));
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        let (decide, retention) = watch::channel(days(30));
+        let task = tokio::spawn(drop_old_events(recorder, clock, retention));
         let left = || {
             let mut left = Vec::new();
             log::read(dir.path(), |event| left.push(event.id.as_u64())).unwrap();
@@ -64,8 +76,14 @@ mod tests {
         while left().len() > 31 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        task.abort();
+        let after_start = left();
+        assert!((10..40).all(|day| after_start.contains(&day)), "{after_start:?}");
+        decide.send_replace(days(10));
+        while left().len() > 11 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let left = left();
-        assert!((10..40).all(|day| left.contains(&day)), "{left:?}");
+        assert!((30..40).all(|day| left.contains(&day)), "{left:?}");
+        task.abort();
     }
 }

@@ -64,6 +64,7 @@ pub struct Daemon {
     pulse: Arc<Pulse>,
     reloads: Arc<Reloads>,
     settings: watch::Sender<Deciding>,
+    retain: watch::Sender<Duration>,
     /// In the order of the configuration.
     listeners: Vec<Live>,
     draining: watch::Sender<bool>,
@@ -112,7 +113,7 @@ impl Daemon {
         }
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
-        let retention = config.events.retention;
+        let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
         let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock);
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
@@ -130,6 +131,7 @@ impl Daemon {
             pulse,
             reloads,
             settings,
+            retain,
             listeners,
             draining: drain,
             stage,
@@ -155,6 +157,7 @@ impl Daemon {
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
         // From here on nothing can fail.
         self.settings.send_replace(settings);
+        self.retain.send_replace(new.events.retention);
         for (live, listener) in self.listeners.iter().zip(listeners) {
             live.send_replace(Arc::new(listener));
         }
