@@ -113,6 +113,8 @@ fn the_walls_are_seen() {
     let code = "use crate::smtp::reply::Reply;\npub(crate) use crate::section::section;\n\
                 use super::x;\nuse crate::{a, b};\nuse crate::mail::address as a;\n";
     assert_eq!(imports(code), ["smtp::reply", "section::section", "super", "", "mail::address"]);
+    let code = "    shared: Arc<crate::journal::Shared>, // crate::not::this\n";
+    assert_eq!(imports(code), ["journal"]);
     let code = "pub static A: u8 = 1;\n#[global_allocator]\nstatic G: M = M;\nx: &'static str,\n\
                 thread_local! {}\n";
     assert_eq!(statics(code), ["pub static A: u8 = 1;", "thread_local! {}"]);
@@ -167,13 +169,17 @@ fn module(src: &Path, file: &Path) -> String {
     relative.to_string_lossy().replace('/', "::")
 }
 
-/// The modules of its own crate that the code imports; an empty one for a braced group at the top.
+/// The modules of its own crate that the code imports, or names by their path; an empty one for a
+/// braced group at the top.
 fn imports(code: &str) -> Vec<String> {
     let is_module = |part: &&str| part.starts_with(|c: char| c.is_ascii_lowercase());
     let word = |part: &str| part.split([';', ' ', ',']).next().unwrap_or_default().to_owned();
     let mut found = Vec::new();
     for line in code.lines() {
-        let Some(path) = without_visibility(line).strip_prefix("use ") else { continue };
+        let Some(path) = without_visibility(line).strip_prefix("use ") else {
+            found.extend(paths_within(without_visibility(line)));
+            continue;
+        };
         if path.starts_with("super::") {
             found.push("super".to_owned());
         } else if let Some(path) = path.strip_prefix("crate::") {
@@ -182,6 +188,21 @@ fn imports(code: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The modules that a line of code names by their full path, beside any `use`.
+fn paths_within(line: &str) -> Vec<String> {
+    let is_module = |part: &&str| part.starts_with(|c: char| c.is_ascii_lowercase());
+    let code = line.split("//").next().unwrap_or_default();
+    let paths = code.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+        let path = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        // The last part is what is named, and the module before it holds it.
+        let mut parts: Vec<_> = path.split("::").collect();
+        parts.pop();
+        parts.into_iter().take_while(is_module).collect::<Vec<_>>().join("::")
+    });
+    paths.filter(|path| !path.is_empty()).collect()
 }
 
 /// Lines that declare state outside any value. The allocator of a binary has to be one.

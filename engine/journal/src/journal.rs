@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 use parking_lot::RwLock;
 use rustix::fs::FlockOperation;
 
+use crate::inbox::Append;
+use crate::inbox::Inbox;
 use crate::record::Draft;
 use crate::scan::Position;
 use crate::scan::ScanError;
@@ -25,13 +27,13 @@ use crate::segment::Folder;
 use crate::segment::HeaderState;
 use crate::segment::read_header;
 use crate::segment::read_stamp;
-use crate::writer::Append;
-use crate::writer::Inbox;
+use crate::shared::Shared;
 use crate::writer::Writer;
 
-pub use crate::writer::AppendError;
+pub use crate::inbox::AppendError;
+pub use crate::inbox::Done;
+pub use crate::shared::Counters;
 pub use crate::writer::Disk;
-pub use crate::writer::Done;
 pub use crate::writer::RealDisk;
 
 /// Spare files kept for reuse: writing over blocks that were written before syncs twice as fast as
@@ -85,37 +87,6 @@ pub enum OpenError {
         /// What it said.
         error: io::Error,
     },
-}
-
-/// What the writer has done.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Records written and synced.
-    pub appends: AtomicU64,
-    /// Groups synced.
-    pub syncs: AtomicU64,
-    /// Writes, syncs and segments that failed.
-    pub failures: AtomicU64,
-}
-
-pub(crate) struct Shared {
-    pub(crate) inbox: Inbox,
-    pub(crate) counters: Counters,
-    files: RwLock<HashMap<u64, Arc<File>>>,
-    active: AtomicU64,
-    stamp: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn stamp(&self) -> u64 {
-        self.stamp.load(Ordering::Acquire)
-    }
-
-    /// The writer goes on to this segment.
-    pub(crate) fn opened(&self, segment: u64, file: Arc<File>) {
-        self.files.write().insert(segment, file);
-        self.active.store(segment, Ordering::Release);
-    }
 }
 
 /// An open journal. Dropping it writes what waits and closes it.

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 pub mod checkpoint;
+mod inbox;
 pub mod journal;
 pub mod record;
 pub mod scan;
 pub mod segment;
+mod shared;
 mod writer;
