@@ -122,13 +122,14 @@ impl Reporter {
             .map(|fate| fate.recipient)
             .collect();
         let Report { attempt, site, peer, micros, recipients, .. } = report;
+        let between_attempts = attempt.number == 0;
         let retried = recipients.iter().any(|(.., what)| matches!(what, Settlement::Retry(_)));
         let settled = Settled { attempt, site, peer, micros, recipients };
         settle::settle(&self.spool, &self.events, now, settled, &held);
         if fates.is_empty() {
             return Held::No;
         }
-        match self.owed.try_send(Owed { id: attempt.id, fates }) {
+        match self.owed.try_send(Owed { id: attempt.id, fates, between_attempts }) {
             Ok(()) => Held::No,
             Err(
                 mpsc::error::TrySendError::Full(owed) | mpsc::error::TrySendError::Closed(owed),
@@ -161,11 +162,7 @@ impl Reporter {
                 continue;
             }
             let expired = *settlement == Settlement::Expire;
-            let mut diagnosis = outcome.diagnosis().clone();
-            if expired && report.attempt.number == 0 {
-                // It grew old between two attempts: the last one heard why.
-                diagnosis = self.spool.heard(submission.id, *recipient).unwrap_or(diagnosis);
-            }
+            let diagnosis = outcome.diagnosis().clone();
             let remote = report.peer.as_ref();
             let remote = remote.map(|p| Remote { host: p.host.clone(), address: p.address });
             let recipient = *recipient;

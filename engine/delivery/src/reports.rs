@@ -71,6 +71,8 @@ pub struct Owed {
     pub id: QueueId,
     /// What became of recipients.
     pub fates: Vec<Fate>,
+    /// It grew old while no attempt was under way: what the last one heard has to be read yet.
+    pub between_attempts: bool,
 }
 
 /// The task's means.
@@ -175,6 +177,9 @@ impl Writer {
             let told = fate.kind == ReportKind::Delayed && noticed.contains(&fate.recipient);
             stored.unsettled.contains(&fate.recipient) && !told
         });
+        if owed.between_attempts {
+            owed = self.recall(owed).await;
+        }
         let at = self.clock.now();
         let id = self.reporting.borrow().ids.lock().next(at);
         match self.letter(&owed, &stored, id, at) {
@@ -184,6 +189,22 @@ impl Writer {
             }
             None => Prepared::Nothing,
         }
+    }
+
+    /// Puts into each fate what the last attempt heard, as far as there was one.
+    async fn recall(&self, owed: Owed) -> Owed {
+        let spool = self.spool.clone();
+        let mut read = owed.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            for fate in read.fates.iter_mut().filter(|fate| fate.expired) {
+                if let Some(heard) = spool.heard(read.id, fate.recipient) {
+                    fate.diagnosis = heard;
+                }
+            }
+            read.between_attempts = false;
+            read
+        });
+        reading.await.unwrap_or(owed)
     }
 
     async fn load(&self, id: QueueId) -> Result<Arc<Stored>, GetError> {
@@ -261,6 +282,7 @@ fn merged(owed: impl Iterator<Item = Owed>) -> Vec<Owed> {
             Some(known) => {
                 let again = |fate: &Fate| owed.fates.iter().any(|f| f.recipient == fate.recipient);
                 known.fates.retain(|fate| !again(fate));
+                known.between_attempts |= owed.between_attempts;
                 known.fates.extend(owed.fates);
             }
         }

@@ -28,7 +28,7 @@ use maily_spool::body::Body;
 use maily_spool::spool::{Options, Spool};
 use maily_spool::submission::{Spooled, Submission};
 
-use crate::wait_for;
+use crate::process::wait_for;
 
 /// A disk that can be made full.
 #[derive(Default)]
@@ -112,7 +112,7 @@ impl Place {
             remote: None,
             at: Timestamp::from_secs(2),
         };
-        self.owed.send(Owed { id: ID, fates: vec![fate] }).await.unwrap();
+        self.owed.send(Owed { id: ID, fates: vec![fate], between_attempts: false }).await.unwrap();
     }
 
     fn reported(&self) -> u64 {
