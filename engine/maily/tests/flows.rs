@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its part must fail")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,10 +20,17 @@ mod crash;
 mod full;
 #[path = "flows/hop.rs"]
 mod hop;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../tests/support/process.rs"]
+mod process;
 #[path = "flows/reports.rs"]
 mod reports;
 #[path = "flows/world.rs"]
 mod world;
+
+use process::Running;
+use process::free;
+use process::wait_for;
 
 /// Clients that hand in mail at once.
 const CLIENTS: u64 = 8;
@@ -55,7 +62,7 @@ fn next_hop(behaviour: Behaviour) -> NextHop {
 
 /// A daemon's configuration on disk.
 fn configure(folder: &Path, hop: SocketAddr) -> SocketAddr {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = free();
     let text = format!(
         "[spool]\nfolder = \"{0}/spool\"\nsegment_size = \"1MiB\"\ndisk_reserve = \"4MiB\"\n\
          [events]\nfolder = \"{0}/events\"\nsegment_size = \"1MiB\"\n\
@@ -70,25 +77,15 @@ fn configure(folder: &Path, hop: SocketAddr) -> SocketAddr {
     free
 }
 
-fn start(folder: &Path, address: SocketAddr) -> Child {
+fn start(folder: &Path, address: SocketAddr) -> Running {
     let child = Command::new(env!("CARGO_BIN_EXE_maily"))
         .args(["serve", "--config"])
         .arg(folder.join("maily.toml"))
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .spawn();
+    let running = Running(child.unwrap());
     wait_for("the daemon to listen", || TcpStream::connect(address).is_ok());
-    child
-}
-
-fn wait_for(what: &str, mut happened: impl FnMut() -> bool) {
-    for _ in 0..1_200 {
-        if happened() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("waited a minute for {what}");
+    running
 }
 
 /// Hands in messages until the connection breaks or `enough`; keeps the numbers that got a 250.
@@ -169,14 +166,13 @@ fn term_ends_in_order_and_what_waits_is_delivered_later() {
     let numbers = AtomicU64::new(0);
     let mut daemon = start(folder.path(), address);
     let acknowledged = load(address, &numbers, |_| std::thread::sleep(Duration::from_millis(300)));
-    let pid = daemon.id().to_string();
+    let pid = daemon.0.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    assert!(daemon.wait().unwrap().success(), "an ordered end is exit 0");
+    assert!(daemon.0.wait().unwrap().success(), "an ordered end is exit 0");
     assert!(missing(&hop.ledger, &acknowledged) > 0, "greylisted mail still waits");
-    let mut daemon = start(folder.path(), address);
+    let daemon = start(folder.path(), address);
     wait_for("deferred mail", || missing(&hop.ledger, &acknowledged) == 0);
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
+    drop(daemon);
     for number in acknowledged {
         assert_eq!(came(&hop.ledger, number), 1, "message {number}");
     }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -21,7 +21,8 @@ use maily_journal::journal::{Disk, Journal, Options, RealDisk};
 use maily_journal::record::Draft;
 use maily_journal::scan::{Next, Scanner};
 
-use crate::{CLIENTS, NextHop, configure, load, missing, next_hop, start, wait_for};
+use crate::process::wait_for;
+use crate::{CLIENTS, NextHop, configure, load, missing, next_hop, start};
 
 /// Kills in one run; `MAILY_KILLS` asks for more.
 const KILLS: u32 = 20;
@@ -64,11 +65,6 @@ fn wait_for_load(round: u32, numbers: &AtomicU64) {
     std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 23) * 11));
 }
 
-fn end(mut daemon: Child) {
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-}
-
 #[test]
 fn kill_9_loses_nothing_that_got_a_250() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,12 +77,12 @@ fn kill_9_loses_nothing_that_got_a_250() {
         let daemon = start(folder.path(), address);
         acknowledged.extend(load(address, &numbers, |_| {
             wait_for_load(round, &numbers);
-            end(daemon);
+            drop(daemon);
         }));
     }
     let daemon = start(folder.path(), address);
     balance("kills", kills, &hop, &acknowledged);
-    end(daemon);
+    drop(daemon);
 }
 
 /// A file system of its own in a file, which can lose its power.
@@ -180,13 +176,13 @@ fn a_power_cut_loses_nothing_that_got_a_250() {
             // good whose blocks it could not mark as written any more.
             acknowledged.extend(so_far.lock().unwrap().iter().copied());
             image.cut();
-            end(daemon);
+            drop(daemon);
         });
         image.restore();
     }
     let daemon = start(image.path(), address);
     balance(&format!("power cuts of {kind}"), cuts, &hop, &acknowledged);
-    end(daemon);
+    drop(daemon);
 }
 
 /// A disk that says it has synced and has not.

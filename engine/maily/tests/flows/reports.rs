@@ -1,7 +1,7 @@
 //! What senders are told by mail, from a client's socket to the sender's mailbox.
 
 use crate::hop::Got;
-use crate::wait_for;
+use crate::process::wait_for;
 use crate::world::{Sent, World, sent};
 
 const QUICK: &str = "delay_min = \"300ms\"\ndelay_max = \"500ms\"\n";

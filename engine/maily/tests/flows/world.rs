@@ -3,19 +3,20 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use maily::dev::dns;
 use maily::dev::dns::Zone;
 
 use crate::hop::{Got, Hop};
-use crate::{start, wait_for};
+use crate::process::{Running, wait_for};
+use crate::start;
 
 /// What is around a daemon, and the daemon.
 pub(crate) struct World {
     folder: tempfile::TempDir,
     smtp: SocketAddr,
-    daemon: Child,
+    daemon: Running,
     /// Where reports to the sender arrive.
     pub(crate) home: Hop,
     /// `hop.example` and `other.example`: offers no DSN.
@@ -151,28 +152,20 @@ impl World {
 
     /// Asks the daemon to end, and waits until it has.
     pub(crate) fn stop(&mut self) {
-        let pid = self.daemon.id().to_string();
+        let pid = self.daemon.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.daemon.wait().unwrap().success(), "an ordered end is exit 0");
+        assert!(self.daemon.0.wait().unwrap().success(), "an ordered end is exit 0");
     }
 
     /// Ends the daemon as a crash does.
     pub(crate) fn kill(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
+        self.daemon.0.kill().unwrap();
+        self.daemon.0.wait().unwrap();
     }
 
     /// Starts it again on the same files.
     pub(crate) fn start_again(&mut self) {
         self.daemon = start(self.folder.path(), self.smtp);
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ended = self.daemon.kill();
-        let _ended = self.daemon.wait();
     }
 }
 
