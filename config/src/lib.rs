@@ -7,6 +7,7 @@
 
 pub mod change;
 pub mod check;
+mod compare;
 pub mod config;
 pub mod load;
 mod problem;

@@ -65,11 +65,11 @@ macro_rules! section {
             }
         }
 
-        impl $crate::change::Compare for $name {
-            fn compare(&self, new: &Self, at: &str, changes: &mut Vec<$crate::change::Change>) {
+        impl $crate::compare::Compare for $name {
+            fn compare(&self, new: &Self, at: &str, changes: &mut Vec<$crate::compare::Change>) {
                 $(
-                    let key = $crate::change::join(at, stringify!($field));
-                    $crate::change::$kind(&self.$field, &new.$field, &key, changes);
+                    let key = $crate::compare::join(at, stringify!($field));
+                    $crate::compare::$kind(&self.$field, &new.$field, &key, changes);
                 )*
             }
         }
