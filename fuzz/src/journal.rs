@@ -42,6 +42,13 @@ pub fn event(data: &[u8]) {
     assert!(damaged.is_ok(), "{damaged:?}");
 }
 
+/// The meta part of a table's record: what is understood is what was written.
+pub fn table_change(data: &[u8]) {
+    if let Some(changes) = maily_journal::change::decode(data) {
+        assert_eq!(maily_journal::change::encode(&changes), data);
+    }
+}
+
 /// A folder in memory for this process.
 fn folder() -> PathBuf {
     let shared = Path::new("/dev/shm");

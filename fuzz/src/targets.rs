@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("config", parsers::config),
     ("journal_scan", journal::scan),
     ("spool_entry", journal::spool_entry),
+    ("table_change", journal::table_change),
     ("event", journal::event),
     ("dkim", letters::dkim),
     ("dsn", letters::dsn),

@@ -1,8 +1,9 @@
 //! A checkpoint: what an owner has folded from its journal, in one file beside the segments, so
 //! that a restart reads this and the segments behind it.
 //!
-//! It can always be made again from the journal. So it is used only if every octet of it is as it
-//! was written; one that is torn, damaged or of a newer format counts as none.
+//! It is used only if every octet of it is as it was written; one that is torn, damaged or of a
+//! newer format counts as none. It can be made again from the journal, or, where the owner drops
+//! what it covers, from the one before it, which then is kept beside it.
 //!
 //! ```text
 //! frame: octets 4 | crc 4 | kind 1 | …        kinds: head, then rows, then end with their count
@@ -34,6 +35,10 @@ const SYNC_OCTETS: usize = 8 << 20;
 
 fn path_in(folder: &Folder) -> PathBuf {
     folder.path().join("checkpoint")
+}
+
+fn path_before(folder: &Folder) -> PathBuf {
+    path_in(folder).with_extension("before")
 }
 
 /// Writes a checkpoint; the old one stays until [`CheckpointWriter::finish`].
@@ -77,15 +82,30 @@ impl CheckpointWriter {
 
     /// Makes it durable, and puts it in the place of the old one.
     pub fn finish(mut self) -> io::Result<()> {
+        self.write_end()?;
+        std::fs::rename(&self.new, path_in(&self.folder))?;
+        self.folder.sync()
+    }
+
+    /// The same, but the old one stays as the one before, if there is an old one.
+    pub fn finish_beside(mut self) -> io::Result<()> {
+        self.write_end()?;
+        match std::fs::rename(path_in(&self.folder), path_before(&self.folder)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::rename(&self.new, path_in(&self.folder))?;
+        self.folder.sync()
+    }
+
+    fn write_end(&mut self) -> io::Result<()> {
         if !self.frame.is_empty() {
             self.write_frame()?;
         }
         self.frame.push(END);
         self.frame.extend_from_slice(&self.rows.to_le_bytes());
         self.write_frame()?;
-        self.file.sync_all()?;
-        std::fs::rename(&self.new, path_in(&self.folder))?;
-        self.folder.sync()
+        self.file.sync_all()
     }
 
     fn write_frame(&mut self) -> io::Result<()> {
@@ -109,6 +129,25 @@ impl Drop for CheckpointWriter {
     }
 }
 
+/// Which of two checkpoints that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// The one that was written last.
+    Last,
+    /// The one before it.
+    Before,
+}
+
+impl Generation {
+    /// Where its file is.
+    pub fn path_in(self, folder: &Folder) -> PathBuf {
+        match self {
+            Self::Last => path_in(folder),
+            Self::Before => path_before(folder),
+        }
+    }
+}
+
 /// A checkpoint that was found whole.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -122,15 +161,27 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The checkpoint in this folder, every octet proved; none if there is none that can be used.
     pub fn open(folder: &Folder) -> Option<Self> {
-        let path = path_in(folder);
-        match prove(&path) {
-            Ok((head, rows)) => Some(Self { head, rows, path }),
+        match Self::proved(path_in(folder)) {
+            Ok(checkpoint) => Some(checkpoint),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 tracing::warn!(%error, "the checkpoint is not used: the journal is read instead");
                 None
             }
         }
+    }
+
+    /// The checkpoint in this folder, or else the one before it.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `InvalidData` if it is not whole.
+    pub fn of(folder: &Folder, generation: Generation) -> io::Result<Self> {
+        Self::proved(generation.path_in(folder))
+    }
+
+    fn proved(path: PathBuf) -> io::Result<Self> {
+        let (head, rows) = prove(&path)?;
+        Ok(Self { head, rows, path })
     }
 
     /// Removes it: it does not belong to what is in the folder.
@@ -264,6 +315,23 @@ mod tests {
             .unwrap();
         assert_eq!(seen, 3_000);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_one_before_is_kept_for_who_asks_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path());
+        let rows = |which| Checkpoint::of(&folder, which).map(|checkpoint| checkpoint.rows).ok();
+        for count in 1..=3 {
+            let mut writer = CheckpointWriter::create(&folder, b"head").unwrap();
+            (0..count).for_each(|_| writer.push(b"row").unwrap());
+            writer.finish_beside().unwrap();
+            let before = (count > 1).then(|| count - 1);
+            assert_eq!((rows(Generation::Last), rows(Generation::Before)), (Some(count), before));
+        }
+        std::fs::remove_file(path_in(&folder)).unwrap();
+        CheckpointWriter::create(&folder, b"head").unwrap().finish_beside().unwrap();
+        assert_eq!((rows(Generation::Last), rows(Generation::Before)), (Some(0), Some(2)));
     }
 
     #[test]

@@ -68,6 +68,19 @@ impl Inbox {
         Ok(())
     }
 
+    /// Leaves several that somebody waits for, so that they are written together.
+    pub(crate) fn push_all(&self, appends: Vec<Append>) -> Result<(), Vec<Append>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closed {
+            return Err(appends);
+        }
+        waiting.urgent += appends.len();
+        waiting.queue.extend(appends);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.wake.notify_one();

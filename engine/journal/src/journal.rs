@@ -25,8 +25,12 @@ use crate::scan::read_meta;
 use crate::scan::read_record;
 use crate::segment::Folder;
 use crate::segment::HeaderState;
+use crate::segment::SEGMENT_HEADER_OCTETS;
+use crate::segment::fill;
 use crate::segment::read_header;
 use crate::segment::read_stamp;
+use crate::segment::sealed_end;
+use crate::segment::trim;
 use crate::shared::Shared;
 use crate::writer::Writer;
 
@@ -67,6 +71,13 @@ impl Default for Options {
             patience: Duration::from_millis(20),
             disk: Arc::new(RealDisk),
         }
+    }
+}
+
+impl Options {
+    /// The same with segments of 1 MiB: for what is small, such as a table of settings.
+    pub fn small() -> Self {
+        Self { segment_octets: 1 << 20, ..Self::default() }
     }
 }
 
@@ -124,6 +135,9 @@ impl Journal {
                 return Err(ScanError::Newer { segment, format }.into());
             }
             stamp = stamp.max(read_stamp(&file, segment).map_err(wrap)?.unwrap_or(0));
+            if sealed_end(&file, segment).map_err(wrap)?.is_none() {
+                trim_left(&folder, segment);
+            }
             files.insert(segment, Arc::new(file));
         }
         let last = folder.highest().map_err(wrap)?;
@@ -155,6 +169,18 @@ impl Journal {
     /// Appends, and has `done` called in the writer's thread once the record is synced.
     pub fn append(&self, draft: Draft, done: Done) {
         self.push(Append { draft, urgent: true, done: Some(done) });
+    }
+
+    /// Appends several in this order, as many with one write as fit into a segment.
+    pub fn append_all(&self, appends: Vec<(Draft, Done)>) {
+        let append = |(draft, done)| Append { draft, urgent: true, done: Some(done) };
+        let Err(appends) = self.shared.inbox.push_all(appends.into_iter().map(append).collect())
+        else {
+            return;
+        };
+        for done in appends.into_iter().filter_map(|append| append.done) {
+            done(Err(AppendError::Closed));
+        }
     }
 
     /// Appends with the next group, or a little later: for records that nobody waits for. They may
@@ -230,7 +256,8 @@ impl Journal {
         let Some(file) = self.shared.files.write().remove(&segment) else { return Ok(()) };
         let path = self.folder.segment_path(segment);
         let whole = file.metadata()?.len() == self.segment_octets;
-        if whole && self.folder.spares()?.len() < SPARES_MAX {
+        let wanted = whole && self.folder.spares()?.len() < SPARES_MAX;
+        if wanted && File::options().write(true).open(&path).and_then(|file| fill(&file)).is_ok() {
             std::fs::rename(path, self.folder.spare_path(segment))?;
         } else {
             std::fs::remove_file(path)?;
@@ -274,6 +301,14 @@ fn reserve(folder: &Folder, options: &Options) -> io::Result<()> {
             Ok(())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// A process that was killed left this segment as long as it was made.
+fn trim_left(folder: &Folder, segment: u64) {
+    let file = File::options().read(true).write(true).open(folder.segment_path(segment));
+    if let Err(error) = file.and_then(|file| trim(&file, SEGMENT_HEADER_OCTETS)) {
+        tracing::warn!(%error, segment, "a segment could not be trimmed");
     }
 }
 
@@ -350,6 +385,24 @@ mod tests {
         assert_eq!(body, "record 41".repeat(20));
         drop(journal);
         assert_eq!(texts(dir.path()), (wanted, 0));
+    }
+
+    #[test]
+    fn what_is_appended_together_is_in_order_and_takes_few_syncs() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), &options()).unwrap();
+        let (tx, rx) = mpsc::channel();
+        let appends = (0..100).map(|n| -> (Draft, Done) {
+            let tx = tx.clone();
+            (draft(&format!("record {n}")), Box::new(move |result| tx.send(result).unwrap()))
+        });
+        journal.append_all(appends.collect());
+        let places: Vec<_> = rx.iter().take(100).map(Result::unwrap).collect();
+        assert!(places.is_sorted());
+        let syncs = journal.counters().syncs.load(Ordering::Relaxed);
+        assert!(syncs <= places[99].segment, "{syncs} syncs");
+        drop(journal);
+        assert_eq!(texts(dir.path()), ((0..100).map(|n| format!("record {n}")).collect(), 0));
     }
 
     #[test]
@@ -563,6 +616,46 @@ mod tests {
         std::fs::write(folder.segment_path(1), header).unwrap();
         let error = Journal::open(dir.path(), &options()).unwrap_err().to_string();
         assert!(error.contains("format 2") && error.contains("newer version"), "{error}");
+    }
+
+    fn blocks_octets(path: &Path) -> u64 {
+        let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+        let segments = files.filter(|file| file.path().extension().is_some_and(|e| e == "seg"));
+        let blocks = |file: std::fs::DirEntry| {
+            std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap())
+        };
+        segments.map(blocks).sum::<u64>() * 512
+    }
+
+    #[test]
+    fn starting_again_and_again_does_not_fill_the_disk() {
+        for killed in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = Options { segment_octets: 4 << 20, ..Options::default() };
+            let mut wanted = Vec::new();
+            for n in 0..20 {
+                let journal = Journal::open(dir.path(), &options).unwrap();
+                let place = append(&journal, &format!("record {n}")).unwrap();
+                drop(journal);
+                wanted.push(format!("record {n}"));
+                if killed {
+                    // As a process that was killed leaves it: not sealed, and all of it allocated.
+                    let path = Folder::new(dir.path()).segment_path(place.segment);
+                    let file = File::options().read(true).write(true).open(path).unwrap();
+                    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 20], 32).unwrap();
+                    fill(&file).unwrap();
+                    assert!(blocks_octets(dir.path()) >= 4 << 20);
+                }
+            }
+            let journal = Journal::open(dir.path(), &options).unwrap();
+            assert!(blocks_octets(dir.path()) < 1 << 20, "{}", blocks_octets(dir.path()));
+            assert_eq!(texts(dir.path()), (wanted, 0));
+            // What becomes a spare is whole again: it is what a full disk leaves us.
+            journal.drop_segment(1).unwrap();
+            let spare = journal.folder().spare_path(1);
+            let blocks = std::os::unix::fs::MetadataExt::blocks(&spare.metadata().unwrap());
+            assert!(blocks * 512 >= 4 << 20, "{blocks} blocks");
+        }
     }
 
     struct Failing {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, SeekFrom};
 
 /// The first octets of each segment.
 const MAGIC: [u8; 8] = *b"MAILYJNL";
@@ -144,6 +144,40 @@ pub fn allocate(path: &Path, octets: u64) -> io::Result<File> {
             std::fs::remove_file(path)?;
             Err(error.into())
         }
+    }
+}
+
+/// Gives back what was allocated for this file from here on and never written. Its length stays,
+/// and so does every octet that a reader sees: where nothing was written there are zeros before and
+/// after. So a process that is started again and again, and takes a new segment each time, does not
+/// fill the disk.
+pub fn trim(file: &File, from: u64) -> io::Result<()> {
+    let octets = file.metadata()?.len();
+    let unwritten = match rustix::fs::seek(file, SeekFrom::Hole(from)) {
+        Ok(hole) => hole,
+        // No file system of ours: it is left as it is.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NXIO) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    match rustix::fs::seek(file, SeekFrom::Data(unwritten)) {
+        Err(rustix::io::Errno::NXIO) if unwritten < octets => {}
+        // All of it was written, or octets of an earlier life lie behind it.
+        Ok(_) | Err(rustix::io::Errno::NXIO) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    }
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::fs::fallocate(file, flags, unwritten, octets - unwritten) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Allocates again what was trimmed.
+pub fn fill(file: &File) -> io::Result<()> {
+    let octets = file.metadata()?.len();
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, octets) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

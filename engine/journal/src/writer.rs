@@ -20,6 +20,7 @@ use crate::segment::Folder;
 use crate::segment::SEGMENT_HEADER_OCTETS;
 use crate::segment::header;
 use crate::segment::seal;
+use crate::segment::trim;
 use crate::shared::Shared;
 
 /// How the disk is touched: the real one, or a test's that fails on demand.
@@ -92,7 +93,11 @@ impl Writer {
             }
             self.commit(group);
         }
-        self.leave();
+        if let Some(left) = self.leave()
+            && let Err(error) = trim(&left, self.offset)
+        {
+            tracing::warn!(%error, segment = self.segment, "segment could not be trimmed");
+        }
     }
 
     /// Writes a group that fits into the segment, syncs, and tells everyone.
@@ -180,12 +185,12 @@ impl Writer {
     }
 
     /// Leaves the segment in good order: all in it is synced.
-    fn leave(&mut self) {
-        if let Some(left) = self.file.take()
-            && let Err(error) = seal(&left, self.segment, self.offset)
-        {
+    fn leave(&mut self) -> Option<Arc<File>> {
+        let left = self.file.take()?;
+        if let Err(error) = seal(&left, self.segment, self.offset) {
             tracing::warn!(%error, segment = self.segment, "segment could not be sealed");
         }
+        Some(left)
     }
 
     fn make_segment(&self, segment: u64, size: u64, urgent: bool) -> io::Result<(File, bool)> {

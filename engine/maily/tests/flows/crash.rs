@@ -20,6 +20,7 @@ use maily::sink::behaviour::Behaviour;
 use maily_journal::journal::{Disk, Journal, Options, RealDisk};
 use maily_journal::record::Draft;
 use maily_journal::scan::{Next, Scanner};
+use maily_journal::table::Table;
 
 use crate::process::wait_for;
 use crate::{CLIENTS, NextHop, configure, load, missing, next_hop, start};
@@ -239,6 +240,45 @@ fn cut_a_journal(image: &mut Image, disk: Arc<dyn Disk>) -> (usize, usize) {
     }
     let gone = acknowledged.iter().filter(|n| !found.iter().any(|m| **m == n.to_le_bytes()));
     (acknowledged.len(), gone.count())
+}
+
+/// Puts rows until the power goes; gives how many were told, and how many of these are gone.
+fn cut_a_table(image: &mut Image) -> (usize, usize) {
+    let folder = image.path().join("table");
+    // So small that checkpoints are written and segments go meanwhile.
+    let options = Options { segment_octets: 8 << 10, ..Options::default() };
+    let table = Table::open(&folder, &options).unwrap();
+    let (tell, told) = mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for number in 0..u32::MAX {
+            let value = Bytes::from(vec![7; 100]);
+            if runtime.block_on(table.put(&number.to_be_bytes(), value)).is_err() {
+                return;
+            }
+            if tell.send(number).is_err() {
+                return;
+            }
+        }
+    });
+    // What was told before the cut binds.
+    let acknowledged: Vec<_> = told.iter().take(2_000).collect();
+    image.cut();
+    drop(told);
+    writer.join().unwrap();
+    image.restore();
+    let table = Table::open(&folder, &options).unwrap();
+    let gone = acknowledged.iter().filter(|n| !table.contains(&n.to_be_bytes())).count();
+    assert_eq!(table.quarantined(), 0);
+    (acknowledged.len(), gone)
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_a_table_has_told() {
+    let mut image = Image::make("ext4");
+    let (acknowledged, gone) = cut_a_table(&mut image);
+    println!("a table: {acknowledged} told, {gone} lost");
+    assert_eq!((acknowledged, gone), (2_000, 0));
 }
 
 #[test]
