@@ -12,4 +12,6 @@ pub mod dkim;
 pub mod event;
 pub mod mail;
 pub mod queue;
+pub mod render;
 pub mod smtp;
+pub mod tracking;
