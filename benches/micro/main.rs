@@ -1,7 +1,9 @@
-//! Micro benches of what every message passes: journal, scheduler, signer, both SMTP sessions.
+//! Micro benches of what every message passes: journal, renderer, scheduler, signer, both
+//! SMTP sessions.
 //! `make bench` runs them; `cargo bench -p maily-benches -- dkim` runs some.
 
 mod journal;
+mod rendering;
 mod scheduler;
 mod signing;
 mod smtp;
@@ -11,6 +13,7 @@ use criterion::Criterion;
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     journal::bench(&mut criterion);
+    rendering::bench(&mut criterion);
     scheduler::bench(&mut criterion);
     signing::bench(&mut criterion);
     smtp::bench(&mut criterion);

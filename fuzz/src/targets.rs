@@ -6,6 +6,7 @@ pub mod client;
 pub mod journal;
 pub mod letters;
 pub mod parsers;
+pub mod render;
 pub mod server;
 
 /// A target: its name, which its folder of seeds bears too, and its function.
@@ -28,4 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("event", journal::event),
     ("dkim", letters::dkim),
     ("dsn", letters::dsn),
+    ("mailing", render::mailing),
+    ("token", render::token),
+    ("html", render::html),
 ];

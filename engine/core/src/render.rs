@@ -8,8 +8,8 @@
 //!                             octets (RFC 5322)
 //! ```
 //!
-//! The same arguments give the same octets, so that a retry repeats what was sent before. No text of
-//! a mailing or a recipient can add a header field or end one: see [`field`].
+//! The same arguments give the same octets, so that a retry repeats what was sent. No text of a
+//! mailing or a recipient can add a header field or end one: see [`field`].
 
 pub mod binding;
 pub mod body;
@@ -17,6 +17,7 @@ pub mod check;
 pub mod compiled;
 pub mod fault;
 pub mod field;
+pub mod lint;
 pub mod mailing;
 pub mod plain;
 pub mod raw;

@@ -9,3 +9,4 @@ pub mod keys;
 pub mod links;
 pub mod target;
 pub mod token;
+pub mod verdict;

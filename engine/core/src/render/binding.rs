@@ -201,7 +201,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_are_judged_without_a_panic(octets in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn any_octets_are_judged_without_a_panic(
+            octets in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
             if let Ok(binding) = Binding::decode(&octets) {
                 prop_assert_eq!(Binding::decode(&binding.encode()), Ok(binding));
             }

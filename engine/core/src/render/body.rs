@@ -10,9 +10,9 @@
 //!   application/pdf
 //! ```
 //!
-//! All of it is US-ASCII with short lines: texts in quoted-printable or base64 where they are not so
-//! by themselves, files in base64. So any server takes it, and no server has to change it, which
-//! would break its signatures.
+//! All of it is US-ASCII without long lines: texts as they are where they are so by themselves, in
+//! quoted-printable or base64 where not, files in base64. So any server takes it, and no server has
+//! to change it, which would break its signatures.
 
 use std::borrow::Cow;
 
@@ -21,6 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::BodyPart;
 use mail_builder::mime::MimePart;
+use memchr::memchr_iter;
 use memchr::memchr3_iter;
 use memchr::memmem;
 
@@ -30,6 +31,8 @@ use crate::render::mailing::Attachment;
 
 /// RFC 2045 6.8: an encoded line has at most 76 characters.
 const BASE64_CHARACTERS_MAX: usize = 76;
+/// RFC 5322 2.1.1: a line has at most 998 octets, without its CRLF.
+const LINE_OCTETS_MAX: usize = 998;
 
 /// What a body is made of.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,20 +89,42 @@ pub fn write(body: &Body<'_>, name: &str, out: &mut Vec<u8>) {
     let texts: usize = texts.iter().flatten().map(|text| text.len() + text.len() / 8).sum();
     out.reserve(files + texts + 2_048);
     let html = html.map(|html| {
-        let html = MimePart::new("text/html", BodyPart::Text(html));
+        let html = text_part("text/html", html);
         with_files("multipart/related", html, body.shown, &mut boundaries)
     });
-    let text = text.map(|text| MimePart::new("text/plain", BodyPart::Text(text)));
+    let text = text.map(|text| text_part("text/plain", text));
     let root = match (text, html) {
         (Some(text), Some(html)) => boundaries.around("multipart/alternative", vec![text, html]),
-        (text, html) => text
-            .or(html)
-            .unwrap_or_else(|| MimePart::new("text/plain", BodyPart::Text(Cow::Borrowed("")))),
+        (text, html) => text.or(html).unwrap_or_else(|| text_part("text/plain", Cow::Borrowed(""))),
     };
     with_files("multipart/mixed", root, body.saved, &mut boundaries).write_part(out);
     if !out.ends_with(b"\r\n") {
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// A text as a part. It is encoded only where it must be: what can be sent as it is stays readable,
+/// and encoding takes longer than all else that is done for a recipient.
+fn text_part<'a>(kind: &'a str, text: Cow<'a, str>) -> MimePart<'a> {
+    let plain = is_seven_bit(&text);
+    let part = MimePart::new(kind, BodyPart::Text(text));
+    if plain { part.transfer_encoding("7bit") } else { part }
+}
+
+/// Whether a text with the line ends of mail is 7bit data (RFC 2045 2.7), and safe on its way: no
+/// space before a line end, which servers may take away.
+fn is_seven_bit(text: &str) -> bool {
+    let octets = text.as_bytes();
+    let mut begin = 0;
+    let mut short = |end: usize| {
+        let last = octets.get(end.wrapping_sub(1));
+        let fits = end - begin <= LINE_OCTETS_MAX && !matches!(last, Some(b' ' | b'\t'));
+        begin = end + 2;
+        fits
+    };
+    octets.is_ascii()
+        && memchr_iter(b'\r', octets).all(&mut short)
+        && (octets.ends_with(b"\r\n") || short(octets.len()))
 }
 
 /// A part and files beside it; the part alone if there are none.
@@ -257,13 +282,33 @@ mod tests {
         assert!(matches!(canonical("a\r\nb"), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn a_text_is_encoded_only_where_it_must_be() {
+        let encoding = |text: &str| {
+            let written = body(&Body { text: Some(text), ..Body::default() });
+            let (_, rest) = written.split_once("Content-Transfer-Encoding: ").unwrap();
+            rest.split("\r\n").next().unwrap().to_owned()
+        };
+        let line = "x".repeat(LINE_OCTETS_MAX);
+        for text in ["", "a", "a\nb", "a = b\n\tc", &line, &format!("a\n{line}\nb")] {
+            assert_eq!(encoding(text), "7bit", "{text:?}");
+        }
+        for text in ["\u{fc} and text", "a ", "a \nb", "a\t\n"] {
+            let text = format!("some more words\n{text}");
+            assert_eq!(encoding(&text), "quoted-printable", "{text:?}");
+        }
+        for text in [format!("{line}x"), format!("a\n{line}x\nb"), format!("a\n{line}x")] {
+            assert_eq!(encoding(&text), "quoted-printable");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_becomes_short_lines_of_ascii(text in "(\\PC|[ -~]|[\r\n\t\0]){0,300}") {
             let written = body(&Body { text: Some(&text), html: Some(&text), ..Body::default() });
             prop_assert!(written.is_ascii());
             for line in written.split("\r\n") {
-                prop_assert!(line.len() <= 78, "{line}");
+                prop_assert!(line.len() <= LINE_OCTETS_MAX, "{line}");
                 prop_assert!(!line.contains(['\r', '\n', '\0']), "{line:?}");
             }
         }

@@ -107,6 +107,12 @@ fn the_same_arguments_give_the_same_octets_and_others_do_not() {
 }
 
 #[test]
+fn threads_share_what_is_compiled() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Compiled>();
+}
+
+#[test]
 fn each_recipient_of_an_id_has_a_message_id_of_their_own() {
     let first = rendering(None);
     let second = Rendering { recipient: RecipientIndex(2), ..first };

@@ -1,8 +1,8 @@
 //! Text out of HTML, for a message whose sender wrote none: what a reader would see, line by line.
 //!
-//! It reads tags as a stream and keeps no tree, so any input takes linear time and little memory. It
-//! knows no style sheets: what a style hides is shown. Links follow their words in round brackets,
-//! images are their `alt`.
+//! It reads tags as a stream and keeps no tree, so any input takes linear time and little memory.
+//! It knows no style sheets: what a style hides is shown. Links follow their words in round
+//! brackets, images are their `alt`.
 
 use std::borrow::Cow;
 

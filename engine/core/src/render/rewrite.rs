@@ -1,7 +1,7 @@
 //! Makes the links of an HTML part countable, and puts a pixel at its end.
 //!
-//! Only links that lead to a website are changed, and none that is marked `data-no-track`; nor those
-//! that lead back to us, such as the one that unsubscribes. Whatever cannot be changed stays as it
+//! Only links that lead to a website are changed, and none that is marked `data-no-track`, nor one
+//! that leads back to us, such as the one that unsubscribes. Whatever cannot be changed stays as it
 //! was: a link that is not counted is better than one that does not work. Text is not touched.
 
 use std::borrow::Cow;

@@ -304,7 +304,7 @@ mod tests {
             "{% set a = 'xxxxxxxxxxxxxxxx' * 65536 %}{% set a = a ~ a %}{% set a = a ~ a %}\
              {% set a = a ~ a %}{% set a = a ~ a %}{% set a = a ~ a %}{% set a = a ~ a %}{{ a }}",
             "{% set a = 'x' * 100000 %}{{ a|replace('x', a) }}",
-            "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}",
+            "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('xxxxxxxxxxxxxxxx') }}",
         ] {
             let kind = fails(source).kind;
             assert!([Kind::OutOfFuel, Kind::Other].contains(&kind), "{source}: {kind:?}");

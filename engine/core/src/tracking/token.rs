@@ -4,10 +4,10 @@
 //! base64url( number of the key, 2 | fields | HMAC-SHA-256, cut to 16 )
 //! ```
 //!
-//! A token is of one kind, which its signature covers: an open cannot pass for an unsubscription. It
-//! holds all that is needed to act on it, so that it is followed without a look-up and still works
-//! when the message has long been forgotten. It does not expire. It cannot be guessed: 128 bits of
-//! the HMAC stay (RFC 2104 5). Who cannot verify it is told no more than that.
+//! A token is of one kind, which its signature covers: an open is no unsubscription. It holds all
+//! that is needed to act on it, so that it is followed without a look-up and still works when the
+//! message has long been forgotten. It does not expire. It cannot be guessed: 128 bits of the HMAC
+//! stay (RFC 2104 5). Who cannot verify it is told no more than that.
 
 use aws_lc_rs::constant_time;
 use aws_lc_rs::hmac;
