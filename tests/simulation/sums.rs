@@ -13,12 +13,14 @@ pub(crate) struct Sums {
     pub(crate) given_back: u64,
     pub(crate) restarts: u64,
     pub(crate) suspensions: u64,
+    pub(crate) cancelled: u64,
+    pub(crate) too_late: u64,
     pub(crate) closes: u64,
     pub(crate) duplicates: u64,
 }
 
 impl Sums {
-    fn fields(&mut self) -> [&mut u64; 12] {
+    fn fields(&mut self) -> [&mut u64; 14] {
         [
             &mut self.attempts,
             &mut self.delivered,
@@ -30,6 +32,8 @@ impl Sums {
             &mut self.given_back,
             &mut self.restarts,
             &mut self.suspensions,
+            &mut self.cancelled,
+            &mut self.too_late,
             &mut self.closes,
             &mut self.duplicates,
         ]

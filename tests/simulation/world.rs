@@ -49,6 +49,7 @@ enum Event {
     Mood,
     Suspend,
     Resume,
+    Cancel,
     Restart,
     /// From here on all is well, so that all must end.
     Peace,
@@ -164,6 +165,7 @@ impl World {
             (Event::Mood, 4 + self.chance.roll(30)),
             (Event::Suspend, self.chance.roll(6)),
             (Event::Resume, self.chance.roll(6)),
+            (Event::Cancel, self.chance.roll(6)),
             (Event::Restart, self.chance.roll(3)),
         ];
         for (event, times) in happen {
@@ -456,6 +458,7 @@ impl World {
                     assert!(self.scheduler.resume(self.now, &gone.selector));
                 }
             }
+            Event::Cancel => self.cancel(),
             Event::Restart => self.restart(),
             Event::Peace => {
                 self.peace = Some(self.now);

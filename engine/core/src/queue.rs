@@ -1,6 +1,7 @@
 //! When to send what to whom. Door: [`scheduler::Scheduler`].
 
 pub mod action;
+pub mod cancellation;
 mod destinations;
 mod entries;
 pub mod flows;

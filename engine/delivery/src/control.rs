@@ -5,11 +5,18 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use maily_core::clock::Timestamp;
+use maily_core::mail::id::QueueId;
+use maily_core::queue::cancellation::Which;
 use maily_core::queue::policy::Policy;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::queue::suspension::Selector;
 use maily_core::queue::suspension::Suspension;
 use maily_core::queue::suspension::TooManySuspensions;
+
+use crate::cancel::CancelError;
+use crate::cancel::Canceller;
+use crate::cancel::Order;
+use crate::cancel::Taken;
 
 /// Commands that wait; more make those who give them wait.
 const COMMANDS_MAX: usize = 64;
@@ -25,11 +32,18 @@ pub enum Command {
     Suspensions(oneshot::Sender<Vec<Suspension>>),
     /// Other limits and another retry plan from now on.
     SetPolicy(Box<Policy>, oneshot::Sender<()>),
+    /// Take this back.
+    Cancel(Order),
 }
 
 impl Command {
-    /// Does it; for the dispatcher, who owns the scheduler.
-    pub(crate) fn carry_out(self, scheduler: &mut Scheduler, now: Timestamp) {
+    /// Does it; for the dispatcher, who owns the scheduler. Gives the messages that are gone.
+    pub(crate) fn carry_out(
+        self,
+        scheduler: &mut Scheduler,
+        canceller: &Canceller,
+        now: Timestamp,
+    ) -> Vec<QueueId> {
         // Whoever asked may have gone: the command holds all the same.
         match self {
             Self::Suspend(suspension, tell) => {
@@ -48,7 +62,9 @@ impl Command {
                 scheduler.set_policy(*policy);
                 let _gone = tell.send(());
             }
+            Self::Cancel(order) => return canceller.cancel(scheduler, now, order),
         }
+        Vec::new()
     }
 }
 
@@ -101,6 +117,17 @@ impl Control {
     /// The dispatcher has ended.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Ended> {
         self.ask(|tell| Command::SetPolicy(Box::new(policy), tell)).await
+    }
+
+    /// Takes mail back that waits: returns when it is settled in the spool, on disk and synced.
+    /// What is under way goes on, and is told.
+    ///
+    /// # Errors
+    /// The dispatcher has ended, or not all could be settled: what is left may be sent after a
+    /// restart.
+    pub async fn cancel(&self, which: Which, reason: Box<str>) -> Result<Taken, CancelError> {
+        let asked = self.ask(|tell| Command::Cancel(Order { which, reason, tell })).await;
+        asked.map_err(|Ended| CancelError::Ended)?
     }
 
     async fn ask<T>(

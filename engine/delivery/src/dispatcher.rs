@@ -45,6 +45,7 @@ use maily_spool::submission::Stored;
 
 use crate::attempt;
 use crate::attempt::Job;
+use crate::cancel::Canceller;
 use crate::connections::Connections;
 use crate::control::Command;
 use crate::counters::Counters;
@@ -132,6 +133,7 @@ pub struct Dispatcher {
     signing: Signing,
     connections: Connections,
     reporter: Reporter,
+    canceller: Canceller,
     /// Entries that the scheduler has handed out.
     flying: usize,
 }
@@ -158,6 +160,7 @@ impl Dispatcher {
             routes: Routes::new(Arc::clone(&shared), found),
             signing,
             connections: Connections::new(shared, told),
+            canceller: Canceller { spool: spool.clone(), events: events.clone() },
             reporter: Reporter::new(spool, events, timer, counting, reporting),
             clock,
             counters,
@@ -197,7 +200,9 @@ impl Dispatcher {
                     queued.drain(..).for_each(|spooled| this.insert(&spooled));
                 }
                 Some(command) = commands.recv() => {
-                    command.carry_out(&mut this.scheduler, this.clock.now());
+                    let now = this.clock.now();
+                    let gone = command.carry_out(&mut this.scheduler, &this.canceller, now);
+                    gone.into_iter().for_each(|id| this.signing.forget(id));
                 }
                 () = tokio::time::sleep(sleep) => {}
                 Ok(()) = settings.changed() => {

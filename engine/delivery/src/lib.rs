@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+pub mod cancel;
 pub mod connections;
 pub mod control;
 pub mod counters;

@@ -89,6 +89,20 @@ pub fn settle(
     }
 }
 
+/// Writes down that these recipients' mail was taken back before it was sent.
+pub fn removed(
+    spool: &Spool,
+    events: &Recorder,
+    now: Timestamp,
+    id: QueueId,
+    recipients: &[RecipientIndex],
+    reason: &str,
+) {
+    let what = What::Removed { reason: reason.into() };
+    events.record(&Event { at: now, id, what });
+    spool.settle(id, recipients);
+}
+
 /// A report that is on disk, with what it tells.
 #[derive(Clone, Debug)]
 pub struct Reported {

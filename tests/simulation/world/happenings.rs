@@ -10,6 +10,7 @@ use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
 use maily_core::queue::action::NewEntry;
+use maily_core::queue::cancellation::Which;
 use maily_core::queue::scheduler::Scheduler;
 use maily_core::queue::suspension::Selector;
 use maily_core::queue::suspension::Suspension;
@@ -91,6 +92,37 @@ impl World {
         self.suspended.push(new.clone());
         self.scheduler.suspend(self.now, new).unwrap();
         assert_eq!(self.scheduler.suspensions().count(), self.suspended.len());
+    }
+
+    /// An application takes mail back: what waits is gone at once, what is under way goes on.
+    pub(crate) fn cancel(&mut self) {
+        let which = if self.chance.once_in(2) {
+            let tenant: Box<str> = TENANTS[self.chance.roll(4) as usize].into();
+            let campaign: Box<str> = format!("c{}", self.chance.roll(3)).into();
+            Which::Campaign { tenant, campaign }
+        } else {
+            let mut any = || QueueId::from_u64(self.chance.roll(self.next_id + 2));
+            Which::Messages((0..10).map(|_| any()).collect())
+        };
+        let meant = |key: &Key, part: &Part| match &which {
+            Which::Messages(ids) => ids.contains(&QueueId::from_u64(key.0)),
+            Which::Campaign { tenant, campaign } => {
+                part.stream.tenant == *tenant && part.stream.campaign == *campaign
+            }
+        };
+        let (mut gone, mut in_flight) = (BTreeSet::new(), BTreeSet::new());
+        for (key, part) in self.parts.iter().filter(|(key, part)| meant(key, part)) {
+            if part.flying { &mut in_flight } else { &mut gone }.insert(*key);
+        }
+        let cancelled = self.scheduler.cancel(self.now, &which);
+        let keys = |all: &[(QueueId, Domain)]| -> BTreeSet<Key> {
+            all.iter().map(|(id, domain)| self.key(*id, domain)).collect()
+        };
+        assert_eq!(keys(&cancelled.gone), gone, "what waited is gone, and nothing else");
+        assert_eq!(keys(&cancelled.in_flight), in_flight, "what is under way is told");
+        self.sums.cancelled += gone.len() as u64;
+        self.sums.too_late += in_flight.len() as u64;
+        gone.into_iter().for_each(|key| self.remove(key));
     }
 
     /// A crash: what was under way may have been taken, and only the spool remembers.

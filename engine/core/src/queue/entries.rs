@@ -28,7 +28,15 @@ pub(crate) struct Entry {
     pub(crate) destination: u32,
     pub(crate) flow: u32,
     pub(crate) attempts: u32,
+    /// Of its flow's turns: at least 1, and 0 while it is taken out.
     pub(crate) cost: u16,
+}
+
+impl Entry {
+    /// It is to be taken out of the list in which it stands.
+    pub(crate) const fn is_cancelled(&self) -> bool {
+        self.cost == 0
+    }
 }
 
 /// Octets of an entry; millions wait.
@@ -60,6 +68,21 @@ impl Entries {
 
     pub(crate) const fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Cancels those that are meant and wait; gives whether there are any, and those with the
+    /// driver. Looks at every entry, but in the order in which they lie.
+    pub(crate) fn cancel(&mut self, meant: impl Fn(&Entry) -> bool) -> (bool, Vec<u32>) {
+        let (mut any, mut in_flight) = (false, Vec::new());
+        for (key, entry) in self.0.each_mut() {
+            match entry.place {
+                Place::Free => {}
+                _ if !meant(entry) => {}
+                Place::InFlight { .. } => in_flight.push(key),
+                Place::Listed { .. } => (any, entry.cost) = (true, 0),
+            }
+        }
+        (any, in_flight)
     }
 
     /// What stands behind this entry in its list.
@@ -165,14 +188,24 @@ impl List {
         self.earliest = self.earliest.min(other.earliest);
     }
 
-    /// Moves what has expired to another list. Looks at every entry.
-    pub(crate) fn sweep(&mut self, entries: &mut Entries, now: Timestamp, expired: &mut Self) {
+    /// Moves what leaves to another list. Looks at every entry.
+    pub(crate) fn sweep(
+        &mut self,
+        entries: &mut Entries,
+        leaves: impl Fn(&Entry) -> bool,
+        left: &mut Self,
+    ) {
         let mut all = std::mem::take(self);
         while let Some(key) = all.pop(entries) {
-            let late = entries.get(key).is_some_and(|entry| entry.expires_at <= now);
-            if late { expired.push_back(entries, key) } else { self.push_back(entries, key) }
+            let leaves = entries.get(key).is_some_and(&leaves);
+            if leaves { left.push_back(entries, key) } else { self.push_back(entries, key) }
         }
     }
+}
+
+/// Whether an entry has expired by now.
+pub(crate) fn expired(now: Timestamp) -> impl Fn(&Entry) -> bool + Copy {
+    move |entry| entry.expires_at <= now
 }
 
 #[cfg(test)]
@@ -207,7 +240,7 @@ pub(crate) mod tests {
         keys[4..].iter().for_each(|key| other.push_back(&mut entries, *key));
         list.append(&mut entries, std::mem::take(&mut other));
         assert_eq!((list.len(), list.earliest()), (6, Timestamp::from_secs(1_000)));
-        list.sweep(&mut entries, Timestamp::from_secs(1_002), &mut expired);
+        list.sweep(&mut entries, super::expired(Timestamp::from_secs(1_002)), &mut expired);
         assert_eq!(list.earliest(), Timestamp::from_secs(1_003));
         assert_eq!(drain(&mut expired, &entries), keys[..3]);
         assert_eq!(drain(&mut list, &entries), keys[3..]);

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use crate::clock::Timestamp;
 use crate::mail::envelope::Class;
 use crate::queue::entries::Entries;
+use crate::queue::entries::Entry;
 use crate::queue::entries::List;
 use crate::queue::turns::ByClass;
 use crate::queue::turns::Turns;
@@ -115,8 +116,13 @@ impl Many {
         }
     }
 
-    fn sweep(&mut self, entries: &mut Entries, now: Timestamp, expired: &mut List) {
-        self.flows.values_mut().for_each(|flow| flow.list.sweep(entries, now, expired));
+    fn sweep(
+        &mut self,
+        entries: &mut Entries,
+        leaves: impl Fn(&Entry) -> bool + Copy,
+        left: &mut List,
+    ) {
+        self.flows.values_mut().for_each(|flow| flow.list.sweep(entries, leaves, left));
         self.flows.retain(|_, flow| !flow.list.is_empty());
         for tenant in self.tenants.values_mut() {
             tenant.order.retain(|flow| self.flows.contains_key(flow));
@@ -181,11 +187,16 @@ impl Rotation {
         matches!(self, Self::Empty)
     }
 
-    fn sweep(&mut self, entries: &mut Entries, now: Timestamp, expired: &mut List) {
+    fn sweep(
+        &mut self,
+        entries: &mut Entries,
+        leaves: impl Fn(&Entry) -> bool + Copy,
+        left: &mut List,
+    ) {
         match self {
             Self::Empty => {}
-            Self::One { list, .. } => list.sweep(entries, now, expired),
-            Self::Many(many) => many.sweep(entries, now, expired),
+            Self::One { list, .. } => list.sweep(entries, leaves, left),
+            Self::Many(many) => many.sweep(entries, leaves, left),
         }
         self.settle();
     }
@@ -261,13 +272,18 @@ impl Flows {
         self.earliest
     }
 
-    /// Moves what has expired to another list. Looks at every entry.
-    pub(crate) fn sweep(&mut self, entries: &mut Entries, now: Timestamp, expired: &mut List) {
-        let before = expired.len();
+    /// Moves what leaves to another list. Looks at every entry.
+    pub(crate) fn sweep(
+        &mut self,
+        entries: &mut Entries,
+        leaves: impl Fn(&Entry) -> bool + Copy,
+        left: &mut List,
+    ) {
+        let before = left.len();
         for class in [Class::Transactional, Class::Bulk] {
-            self.classes.get_mut(class).sweep(entries, now, expired);
+            self.classes.get_mut(class).sweep(entries, leaves, left);
         }
-        self.length -= (expired.len() - before) as u32;
+        self.length -= (left.len() - before) as u32;
         let of = |class| self.classes.get(class).earliest();
         self.earliest = of(Class::Transactional).min(of(Class::Bulk));
     }
@@ -276,7 +292,7 @@ impl Flows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::entries::Entry;
+    use crate::queue::entries;
     use crate::queue::entries::tests::entry;
 
     struct Site {
@@ -356,7 +372,8 @@ mod tests {
         site.push(Class::Bulk, 2, 2, 1, 10);
         assert_eq!(site.flows.earliest(), Timestamp::from_secs(1_000));
         let mut expired = List::default();
-        site.flows.sweep(&mut site.entries, Timestamp::from_secs(1_005), &mut expired);
+        let late = entries::expired(Timestamp::from_secs(1_005));
+        site.flows.sweep(&mut site.entries, late, &mut expired);
         assert_eq!((expired.len(), site.flows.len()), (11, 4));
         assert_eq!(site.flows.earliest(), Timestamp::from_secs(1_006));
         assert_eq!(site.pop(10), [2, 2, 2, 2]);

@@ -15,6 +15,7 @@
 //! comes with [`Connection::New`] or [`Connection::Free`]; each new one ends in one call of
 //! [`Scheduler::on_closed`], and may be free in between by [`Scheduler::on_free`].
 
+mod cancelling;
 mod suspending;
 mod turning;
 

@@ -47,6 +47,12 @@ impl<T> Slab<T> {
         self.pieces.get_mut(key as usize / PIECE)?.get_mut(key as usize % PIECE)
     }
 
+    /// All values that were ever put, with their numbers, in order: those that are gone too, as they
+    /// lay.
+    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        (0..).zip(self.pieces.iter_mut().flatten())
+    }
+
     /// The number may be given again; what lay under it stays until then.
     pub(crate) fn remove(&mut self, key: u32) {
         self.length -= 1;

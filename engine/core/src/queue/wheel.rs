@@ -7,6 +7,8 @@
 
 use crate::clock::Timestamp;
 use crate::queue::entries::Entries;
+use crate::queue::entries::Entry;
+use crate::queue::entries::List;
 use crate::queue::entries::NONE;
 
 /// A tick is 2^14 microseconds, some 16 milliseconds: how late an entry may be.
@@ -38,6 +40,22 @@ impl Default for Wheel {
         let level = || Level { heads: [NONE; SLOTS], used: 0 };
         Self { levels: std::array::from_fn(|_| level()), elapsed: 0, opened: NONE, length: 0 }
     }
+}
+
+/// Moves what is cancelled of a chain to another list; gives the head of the rest.
+fn without_cancelled(entries: &mut Entries, head: u32, gone: &mut List) -> u32 {
+    let (mut key, mut rest) = (head, NONE);
+    while key != NONE {
+        let next = entries.next(key);
+        if entries.get(key).is_some_and(Entry::is_cancelled) {
+            gone.push_back(entries, key);
+        } else {
+            entries.link(key, rest);
+            rest = key;
+        }
+        key = next;
+    }
+    rest
 }
 
 /// The first tick that is not before this time.
@@ -94,6 +112,21 @@ impl Wheel {
         }
     }
 
+    /// Moves what is cancelled to another list. Looks at every entry.
+    pub(crate) fn sweep_cancelled(&mut self, entries: &mut Entries, gone: &mut List) {
+        let before = gone.len();
+        for level in &mut self.levels {
+            for (slot, head) in level.heads.iter_mut().enumerate().filter(|(_, h)| **h != NONE) {
+                *head = without_cancelled(entries, *head, gone);
+                if *head == NONE {
+                    level.used &= !(1 << slot);
+                }
+            }
+        }
+        self.opened = without_cancelled(entries, self.opened, gone);
+        self.length -= gone.len() - before;
+    }
+
     /// When [`Wheel::pop`] has something to do.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         if self.opened != NONE {
@@ -125,7 +158,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::queue::entries::Entry;
     use crate::queue::entries::tests::entry;
     use proptest::prelude::*;
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use crate::clock::Timestamp;
 use crate::queue::destinations::Route;
+use crate::queue::entries::expired;
 use crate::queue::scheduler::Alarm;
 use crate::queue::scheduler::Scheduler;
 use crate::queue::suspension::Selector;
@@ -133,7 +134,7 @@ impl Scheduler {
         let Some(group) = self.sites.group_mut(number) else { return };
         group.watch.on_alarm(now);
         if group.watch.sweep(now, group.flows.earliest(), group.flows.len()) {
-            group.flows.sweep(&mut self.entries, now, &mut self.expired);
+            group.flows.sweep(&mut self.entries, expired(now), &mut self.expired);
         }
         self.list(number);
     }
@@ -143,7 +144,7 @@ impl Scheduler {
         destination.watch.on_alarm(now);
         let waiting = &mut destination.waiting;
         if destination.watch.sweep(now, waiting.earliest(), waiting.len()) {
-            waiting.sweep(&mut self.entries, now, &mut self.expired);
+            waiting.sweep(&mut self.entries, expired(now), &mut self.expired);
         }
         if destination.suspended {
             self.watch_destination(now, number);
@@ -154,7 +155,7 @@ impl Scheduler {
         let Some(info) = self.streams.get_mut(number) else { return };
         info.watch.on_alarm(now);
         if info.watch.sweep(now, info.held.earliest(), info.held.len()) {
-            info.held.sweep(&mut self.entries, now, &mut self.expired);
+            info.held.sweep(&mut self.entries, expired(now), &mut self.expired);
         }
         if info.suspended {
             self.watch_stream(now, number);

@@ -1,0 +1,75 @@
+//! Taking mail out of the queue for good, wherever it waits.
+
+use crate::clock::Timestamp;
+use crate::mail::address::Domain;
+use crate::mail::id::QueueId;
+use crate::queue::cancellation::Cancelled;
+use crate::queue::cancellation::Which;
+use crate::queue::entries::Entry;
+use crate::queue::entries::List;
+use crate::queue::scheduler::Scheduler;
+
+impl Scheduler {
+    /// Forgets what is meant and waits. What is with the driver stays, and is told: it may be under
+    /// way to a next hop.
+    ///
+    /// Looks at all entries, more than once if something is found: for what an operator or an
+    /// application asks, not for what happens with each message.
+    pub fn cancel(&mut self, now: Timestamp, which: &Which) -> Cancelled {
+        let (any, in_flight) = match which {
+            Which::Messages(ids) => self.entries.cancel(|entry| ids.contains(&entry.id)),
+            Which::Campaign { tenant, campaign } => {
+                let mut flows = self.streams.numbers();
+                flows.retain(|number| {
+                    let stream = self.streams.get(*number).map(|info| &info.stream);
+                    stream.is_some_and(|s| s.tenant == *tenant && s.campaign == *campaign)
+                });
+                self.entries.cancel(|entry| flows.contains(&entry.flow))
+            }
+        };
+        let in_flight = in_flight.into_iter().filter_map(|key| self.named(key)).collect();
+        let mut gone = Vec::new();
+        if any {
+            let mut list = self.take_cancelled();
+            while let Some(key) = list.pop(&self.entries) {
+                gone.extend(self.named(key));
+                self.remove(now, key);
+            }
+        }
+        Cancelled { gone, in_flight }
+    }
+
+    fn named(&self, key: u32) -> Option<(QueueId, Domain)> {
+        let entry = self.entries.get(key)?;
+        let domain = self.destinations.get(entry.destination)?.domain.clone();
+        Some((entry.id, domain))
+    }
+
+    /// Takes what is cancelled out of every list.
+    fn take_cancelled(&mut self) -> List {
+        let mut gone = List::default();
+        let entries = &mut self.entries;
+        self.wheel.sweep_cancelled(entries, &mut gone);
+        for list in [&mut self.waking, &mut self.expired] {
+            list.sweep(entries, Entry::is_cancelled, &mut gone);
+        }
+        for number in self.destinations.numbers() {
+            if let Some(destination) = self.destinations.get_mut(number) {
+                destination.waiting.sweep(entries, Entry::is_cancelled, &mut gone);
+            }
+        }
+        for number in self.streams.numbers() {
+            if let Some(info) = self.streams.get_mut(number) {
+                info.held.sweep(entries, Entry::is_cancelled, &mut gone);
+            }
+        }
+        for site in self.sites.numbers() {
+            for group in self.sites.groups_of(site) {
+                if let Some(group) = self.sites.group_mut(group) {
+                    group.flows.sweep(entries, Entry::is_cancelled, &mut gone);
+                }
+            }
+        }
+        gone
+    }
+}
