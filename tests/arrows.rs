@@ -97,7 +97,8 @@ fn events_are_recorded_by_few_hands() {
     for (dir, _) in FLOORS.iter().filter(|(dir, _)| *dir != "engine/events") {
         let src = root().join(dir).join("src");
         for file in rust_files(&src) {
-            if code(&file).contains(".record(&") {
+            let code = code(&file);
+            if code.contains(".record(&") || code.contains(".record_synced(&") {
                 hands.push(format!("{dir} {}", module(&src, &file)));
             }
         }

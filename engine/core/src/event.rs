@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::mail::address::Domain;
+use crate::mail::address::{Domain, Mailbox};
 use crate::mail::envelope::{ForwardPath, RecipientIndex, ReversePath, Stream};
 use crate::mail::id::QueueId;
 use crate::mail::outcome::{Outcome, Settlement};
@@ -46,6 +46,107 @@ pub enum What {
         /// Who, and why.
         reason: Box<str>,
     },
+    /// The pixel for a recipient was fetched.
+    Opened(Box<Hit>),
+    /// A link for a recipient was followed.
+    Clicked {
+        /// How.
+        hit: Box<Hit>,
+        /// Which of the message's links, from 0.
+        link: u16,
+        /// Where it goes.
+        url: Box<str>,
+    },
+    /// A recipient wants no more of this.
+    Unsubscribed(Box<Unsubscribed>),
+    /// A recipient was not sent the message, because it must not be written to.
+    Suppressed {
+        /// Which.
+        recipient: RecipientIndex,
+        /// Why.
+        reason: SuppressionReason,
+    },
+}
+
+/// Octets of a user agent that are kept.
+pub const USER_AGENT_OCTETS_MAX: usize = 512;
+/// Octets of a link's target that are kept.
+pub const URL_OCTETS_MAX: usize = 2_048;
+
+/// The beginning of a text from outside: so much of it as is kept.
+pub fn bounded(text: &str, octets_max: usize) -> Box<str> {
+    text.get(..text.floor_char_boundary(octets_max)).unwrap_or(text).into()
+}
+
+/// A fetch of a pixel or link: raw facts, so that it can be judged again, and how it was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    /// For whom the pixel or link was made.
+    pub recipient: RecipientIndex,
+    /// The request's method (RFC 9110 9).
+    pub method: Box<str>,
+    /// Its User-Agent field, up to [`USER_AGENT_OCTETS_MAX`].
+    pub user_agent: Box<str>,
+    /// Whence it came, without the part that tells one person from another.
+    pub network: IpAddr,
+    /// Seconds since the pixel or link was made.
+    pub age: u64,
+    /// It came before the next hop had taken the message.
+    pub before_delivered: bool,
+    /// Who it was, probably.
+    pub verdict: Verdict,
+    /// Why that is thought, in words that do not change.
+    pub reasons: Vec<Box<str>>,
+}
+
+/// Who fetched a pixel or link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// A person.
+    Human,
+    /// A scanner, a proxy that fetches ahead, a robot.
+    Machine,
+    /// Nothing speaks for either.
+    Unknown,
+}
+
+/// Who wants no more of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsubscribed {
+    /// Whose mail.
+    pub project: Box<str>,
+    /// Of which list; empty for all of it.
+    pub list: Box<str>,
+    /// Who.
+    pub mailbox: Mailbox,
+    /// How it was said.
+    pub how: UnsubscribedBy,
+}
+
+/// How somebody unsubscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnsubscribedBy {
+    /// By the mail program's button (RFC 8058).
+    OneClick,
+    /// By the button on our page.
+    Page,
+    /// By mail to the address in List-Unsubscribe (RFC 2369).
+    Mail,
+    /// By an application or operator in the recipient's name.
+    Api,
+}
+
+/// Why a mailbox must not be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SuppressionReason {
+    /// It unsubscribed.
+    Unsubscribed,
+    /// It complained.
+    Complained,
+    /// There is no such mailbox.
+    Bounced,
+    /// An operator said so.
+    Operator,
 }
 
 /// What a report says (RFC 3464 2.3.3).
@@ -92,6 +193,15 @@ pub enum Origin {
     },
     /// We wrote it: a delivery report about the message with this id.
     Report(QueueId),
+    /// By HTTP.
+    Http {
+        /// The client's address; none if it came through a local socket.
+        client: Option<IpAddr>,
+        /// The id of the token that it came with, never the token.
+        token: Box<str>,
+        /// Whose it is.
+        project: Box<str>,
+    },
 }
 
 /// One try.
@@ -133,4 +243,21 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// What we do about it.
     pub settlement: Settlement,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_is_kept_up_to_its_limit_and_no_letter_is_cut() {
+        let exact = "x".repeat(USER_AGENT_OCTETS_MAX);
+        assert_eq!(*bounded(&exact, USER_AGENT_OCTETS_MAX), exact);
+        let longer = format!("{exact}y");
+        assert_eq!(*bounded(&longer, USER_AGENT_OCTETS_MAX), exact);
+        let url = "ü".repeat(URL_OCTETS_MAX);
+        assert_eq!(bounded(&url, URL_OCTETS_MAX).len(), URL_OCTETS_MAX);
+        assert_eq!(&*bounded("aü", 2), "a");
+        assert_eq!(&*bounded("", 2), "");
+    }
 }

@@ -79,13 +79,13 @@ fn from<'a>(folder: &Folder, segments: &'a [u64], since: Timestamp) -> &'a [u64]
 }
 
 /// An event begins with its time, its message and its kind.
-fn about(meta: &[u8]) -> Option<About> {
+pub(crate) fn about(meta: &[u8]) -> Option<About> {
     let (format, rest) = meta.split_first()?;
     let ((_, id, kind), _) = postcard::take_from_bytes::<(Timestamp, QueueId, u32)>(rest).ok()?;
     (*format == FORMAT).then_some(About { id, is_acceptance: kind == 0 })
 }
 
-fn decode(meta: &[u8]) -> Option<Event> {
+pub(crate) fn decode(meta: &[u8]) -> Option<Event> {
     let (format, rest) = meta.split_first()?;
     if *format != FORMAT {
         return None;

@@ -129,6 +129,21 @@ impl Scanner {
         })
     }
 
+    /// Starts at this offset, where a record ended that was read before; from anywhere else the
+    /// next record is looked for.
+    pub fn open_at(folder: &Folder, segment: u64, offset: u64) -> Result<Self, ScanError> {
+        let mut this = Self::open(folder, segment)?;
+        if offset > SEGMENT_HEADER_OCTETS {
+            (this.offset, this.headless) = (offset, false);
+        }
+        Ok(this)
+    }
+
+    /// Where the next step looks.
+    pub const fn position(&self) -> Position {
+        Position { segment: self.segment, offset: self.offset }
+    }
+
     /// The next record, damage, or the end.
     pub fn step(&mut self) -> Result<Next, ScanError> {
         let segment = self.segment;

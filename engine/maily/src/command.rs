@@ -7,3 +7,4 @@ pub mod send;
 pub mod serve;
 pub mod sink;
 pub mod trace;
+pub mod tracked;

@@ -44,6 +44,8 @@ pub enum State {
     Expired,
     /// An operator removed the message.
     Removed,
+    /// It must not be written to.
+    Suppressed,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
             Self::Bounced => "bounced",
             Self::Expired => "expired",
             Self::Removed => "removed",
+            Self::Suppressed => "suppressed",
         }
     }
 }
@@ -165,26 +168,39 @@ impl Life {
         let count = self.accepted().map_or(0, |accepted| accepted.recipients.len());
         let mut states = vec![State::Waiting; count];
         for event in &self.events {
-            let What::Attempted(attempted) = &event.what else {
-                if matches!(event.what, What::Removed { .. }) {
+            match &event.what {
+                What::Attempted(attempted) => {
+                    for each in &attempted.recipients {
+                        let state = match each.settlement {
+                            Settlement::Done => State::Delivered,
+                            Settlement::Bounce => State::Bounced,
+                            Settlement::Expire => State::Expired,
+                            Settlement::Retry(_) => State::Waiting,
+                        };
+                        set(&mut states, each.recipient, state);
+                    }
+                }
+                What::Removed { .. } => {
                     let waiting = states.iter_mut().filter(|state| **state == State::Waiting);
                     waiting.for_each(|state| *state = State::Removed);
                 }
-                continue;
-            };
-            for each in &attempted.recipients {
-                let state = match each.settlement {
-                    Settlement::Done => State::Delivered,
-                    Settlement::Bounce => State::Bounced,
-                    Settlement::Expire => State::Expired,
-                    Settlement::Retry(_) => State::Waiting,
-                };
-                if let Some(known) = states.get_mut(each.recipient.0 as usize) {
-                    *known = state;
+                What::Suppressed { recipient, .. } => {
+                    set(&mut states, *recipient, State::Suppressed);
                 }
+                What::Accepted(_)
+                | What::Reported { .. }
+                | What::Opened(_)
+                | What::Clicked { .. }
+                | What::Unsubscribed(_) => {}
             }
         }
         states
+    }
+}
+
+fn set(states: &mut [State], recipient: RecipientIndex, state: State) {
+    if let Some(known) = states.get_mut(recipient.0 as usize) {
+        *known = state;
     }
 }
 

@@ -11,6 +11,8 @@ use maily_core::mail::outcome::{Blame, Outcome, Scope, Settlement};
 
 use crate::command::life;
 use crate::command::life::Life;
+use crate::command::tracked;
+use crate::command::tracked::shown;
 use crate::exit::{Exit, Failure};
 
 /// Print the whole life of messages from the event log.
@@ -80,6 +82,20 @@ fn text(life: &Life, indent: &str) -> String {
                 }
             }
             What::Removed { reason } => out += &format!("{head} removed: {}\n", shown(reason)),
+            What::Opened(hit) => {
+                out += &format!("{head} opened {}\n", tracked::hit_text(life, hit));
+            }
+            What::Clicked { hit, link, url } => {
+                let how = tracked::hit_text(life, hit);
+                out += &format!("{head} clicked link {link} {} {how}\n", shown(url));
+            }
+            What::Unsubscribed(told) => {
+                out += &format!("{head} {}\n", tracked::unsubscribed_text(told));
+            }
+            What::Suppressed { recipient, reason } => {
+                let name = shown(&life.name(*recipient));
+                out += &format!("{head} suppressed {name}: {}\n", tracked::reason_word(*reason));
+            }
         }
     }
     out
@@ -94,6 +110,10 @@ fn accepted_text(accepted: &Accepted) -> String {
             format!("by SMTP {tls} from {helo} [{client}]{user}")
         }
         Origin::Report(id) => format!("as a report about {id}"),
+        Origin::Http { client, token, project } => {
+            let client = client.map_or_else(|| "a local socket".into(), |ip| format!("[{ip}]"));
+            format!("by HTTP from {client} with token {token} for project {project}")
+        }
     };
     shown(&format!(
         "from <{}> for {} {by} ({} octets, Message-ID <{}>)",
@@ -122,11 +142,6 @@ fn settlement_text(settlement: Settlement) -> String {
         Settlement::Retry(at) => format!("deferred until {at}"),
         other => settlement_word(other).to_owned(),
     }
-}
-
-/// Text from outside, for a terminal: nothing in it moves the cursor or begins a line.
-fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 // === JSON ===
@@ -160,6 +175,20 @@ fn event_object(life: &Life, event: &Event) -> Value {
             })
         }
         What::Removed { reason } => json!({ "what": "removed", "reason": reason }),
+        What::Opened(hit) => tracked::hit_object("opened", life, hit),
+        What::Clicked { hit, link, url } => {
+            let mut object = tracked::hit_object("clicked", life, hit);
+            if let Some(object) = object.as_object_mut() {
+                object.extend([("link".into(), json!(link)), ("url".into(), json!(url))]);
+            }
+            object
+        }
+        What::Unsubscribed(told) => tracked::unsubscribed_object(told),
+        What::Suppressed { recipient, reason } => json!({
+            "what": "suppressed",
+            "recipient": life.name(*recipient),
+            "reason": tracked::reason_word(*reason),
+        }),
     };
     if let Some(object) = object.as_object_mut() {
         object.insert("at".to_owned(), json!(event.at.to_string()));
@@ -173,6 +202,9 @@ fn accepted_object(accepted: &Accepted) -> Value {
             json!({ "by": "smtp", "client": client, "helo": helo, "user": user, "tls": tls })
         }
         Origin::Report(id) => json!({ "by": "report", "about": id.to_string() }),
+        Origin::Http { client, token, project } => {
+            json!({ "by": "http", "client": client, "token": token, "project": project })
+        }
     };
     json!({
         "what": "accepted",
