@@ -1,4 +1,4 @@
-//! Micro benches of what every message passes: journal, renderer, scheduler, signer, both
+//! Micro benches of what every message passes: journal, spool, renderer, scheduler, signer, both
 //! SMTP sessions.
 //! `make bench` runs them; `cargo bench -p maily-benches -- dkim` runs some.
 
@@ -7,6 +7,7 @@ mod rendering;
 mod scheduler;
 mod signing;
 mod smtp;
+mod spool;
 
 use criterion::Criterion;
 
@@ -14,6 +15,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     journal::bench(&mut criterion);
     rendering::bench(&mut criterion);
+    spool::bench(&mut criterion);
     scheduler::bench(&mut criterion);
     signing::bench(&mut criterion);
     smtp::bench(&mut criterion);

@@ -258,6 +258,7 @@ impl Writer {
             id,
             accepted_at: at,
             expires_at: at + reporting.expire_after,
+            due: None,
             envelope: notification.envelope,
             stream,
             body: Body::Stored(notification.message),

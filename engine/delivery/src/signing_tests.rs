@@ -59,6 +59,7 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         id,
         accepted_at: Timestamp::EPOCH,
         expires_at: Timestamp::MAX,
+        due: None,
         envelope,
         stream: Stream::default(),
         body: Body::Stored(message),

@@ -1,9 +1,9 @@
 //! Writes events, once each, to a journal of their own.
 //!
-//! Hardly anybody waits for an event: the spool is what mail must not be lost from. Events are synced
-//! together after [`PATIENCE`], so a power cut or a kill may cost those of the last few hundredths
-//! of a second. That is the price for one sync, not two, before a 250; a message that waits is in
-//! the spool all the same, and `maily queue` shows it.
+//! Hardly anybody waits for an event: the spool is what mail must not be lost from. Events are
+//! synced together after [`PATIENCE`], so a power cut or a kill may cost those of the last few
+//! hundredths of a second. That is the price for one sync, not two, before a 250; a message that
+//! waits is in the spool all the same, and `maily queue` shows it.
 
 use std::io;
 use std::path::Path;

@@ -90,6 +90,7 @@ impl FrontDoor {
             id,
             accepted_at: now,
             expires_at: now + self.expire_after,
+            due: None,
             envelope: transaction.envelope,
             stream,
             body: Body::Stored(message),

@@ -166,6 +166,7 @@ mod tests {
             id: QueueIdSource::new(0).next(Timestamp::EPOCH),
             accepted_at: Timestamp::EPOCH,
             expires_at: Timestamp::MAX,
+            due: None,
             envelope: Envelope::plain(ReversePath::Null, vec![to]),
             stream: Stream::default(),
             body: Body::Stored("hi\r\n".into()),

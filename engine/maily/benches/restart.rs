@@ -63,6 +63,7 @@ fn submission(number: u64) -> Submission {
         id: QueueId::from_u64(FIRST + number),
         accepted_at: Timestamp::from_secs(1_795_000_000),
         expires_at: Timestamp::from_secs(1_795_400_000),
+        due: None,
         envelope: Envelope::plain(ReversePath::Mailbox(from), vec![Recipient::plain(to)]),
         stream: Stream { class: Class::Bulk, tenant: "shop".into(), campaign },
         body: Body::Stored(Bytes::from(octets)),

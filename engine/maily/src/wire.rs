@@ -281,7 +281,7 @@ fn open_spool(
     let journal =
         JournalOptions { segment_octets: config.spool.segment_size, ..JournalOptions::default() };
     let hot_octets_max = usize::try_from(config.spool.hot_size)?;
-    let options = SpoolOptions { journal, hot_octets_max };
+    let options = SpoolOptions { journal, hot_octets_max, ..SpoolOptions::default() };
     Spool::open(&config.spool.folder, &options, queue)
         .map_err(|error| Failure::new(Exit::Io, anyhow!(error)))
 }

@@ -76,6 +76,7 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
     let old = open(journal);
     let from = old.as_ref().map_or(0, |(_, covered)| *covered);
     let mut new = CheckpointWriter::create(journal.folder(), &head)?;
+    write_keys(inner, &mut new)?;
     write_templates(inner, &mut new)?;
     let mut octets = Vec::new();
     let mut written = Ok(());
@@ -95,7 +96,7 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
             written = match postcard::from_bytes(row) {
                 Ok(Line::Message(row)) => push(row),
                 // Written from the index.
-                Ok(Line::Template(..)) => Ok(()),
+                Ok(Line::Template(..) | Line::Key(..)) => Ok(()),
                 Err(error) => Err(io::Error::other(error)),
             };
             written.is_ok()
@@ -128,6 +129,17 @@ pub(crate) fn write(inner: &Arc<Inner>) -> io::Result<()> {
     }
     new.finish()?;
     *inner.covered.lock() = Covered { segment, records };
+    Ok(())
+}
+
+/// Those that are on disk; before all else, because what is behind the checkpoint speaks of them.
+fn write_keys(inner: &Inner, new: &mut CheckpointWriter) -> io::Result<()> {
+    let keys = inner.index().keys().all();
+    for key in keys {
+        let Some((keyed, Some((at, octets)))) = inner.index().keys().entry(&key) else { continue };
+        let line = Line::Key(keyed, (at.segment, at.offset), octets);
+        new.push(&postcard::to_extend(&line, Vec::new()).map_err(io::Error::other)?)?;
+    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ fn folder() -> tempfile::TempDir {
 
 fn options(segment_octets: u64) -> Options {
     let journal = JournalOptions { segment_octets, ..JournalOptions::default() };
-    Options { journal, hot_octets_max: 0 }
+    Options { journal, hot_octets_max: 0, ..Options::default() }
 }
 
 fn submission(number: u64) -> Submission {
@@ -36,6 +36,7 @@ fn submission(number: u64) -> Submission {
         id: QueueId::from_u64(number),
         accepted_at: Timestamp::from_secs(number),
         expires_at: Timestamp::from_secs(number + 1_000),
+        due: None,
         envelope: Envelope::plain(ReversePath::Null, vec![to]),
         stream: Stream::default(),
         body: Body::Stored(Bytes::from(body)),

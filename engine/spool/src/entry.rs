@@ -53,6 +53,27 @@ pub(crate) enum Entry {
     },
     /// The body part is the template with this SHA-256.
     Template([u8; 32]),
+    /// A request with an idempotency key is taken: what it puts follows.
+    Keyed(Keyed),
+}
+
+/// What is known of a request with an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keyed {
+    /// The hash of the key and of whose it is.
+    pub(crate) key: [u8; 32],
+    /// The request's digest.
+    pub(crate) digest: [u8; 32],
+    /// The first of the ids that it has.
+    pub(crate) first: QueueId,
+    /// How many ids it has.
+    pub(crate) count: u32,
+    /// When it came.
+    pub(crate) at: Timestamp,
+    /// All of these are on disk.
+    pub(crate) complete: bool,
+    /// If not, a bit for each that was on disk when this was written.
+    pub(crate) accepted: Vec<u64>,
 }
 
 /// A message without its content.
@@ -85,6 +106,26 @@ pub(crate) struct MarkEntry {
     pub(crate) diagnosis: Option<Diagnosis>,
 }
 
+impl Keyed {
+    /// The last of the ids that it has.
+    pub(crate) const fn last(&self) -> QueueId {
+        self.first.after(self.count.saturating_sub(1))
+    }
+}
+
+impl Entry {
+    /// The entry of a new message. One that has to wait is written as if it had been moved after no
+    /// attempt, so that its time comes with it.
+    pub(crate) fn of(submission: &Submission) -> Self {
+        let accept = Accept::of(submission);
+        let Some(due) = submission.due else { return Self::Accept(accept) };
+        let recipients = submission.everyone();
+        let (id, attempts, diagnosis) = (accept.id, 0, None);
+        let marks = vec![MarkEntry { id, recipients, attempts, due, diagnosis }];
+        Self::Moved { accept, settled: Vec::new(), marks }
+    }
+}
+
 impl Accept {
     pub(crate) fn of(submission: &Submission) -> Self {
         Self {
@@ -108,11 +149,13 @@ impl Accept {
         }
     }
 
-    pub(crate) fn into_submission(self, body: Bytes) -> Submission {
+    /// The message as it was put; `due` is kept beside it.
+    pub(crate) fn into_submission(self, body: Bytes, due: Option<Timestamp>) -> Submission {
         Submission {
             id: self.id,
             accepted_at: self.accepted_at,
             expires_at: self.expires_at,
+            due,
             envelope: self.envelope,
             stream: self.stream,
             body: match self.content {

@@ -1,5 +1,7 @@
 //! What can go wrong with the spool.
 
+use maily_journal::journal::AppendError;
+
 /// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PutError {
@@ -15,6 +17,42 @@ pub enum PutError {
     /// As many templates as can be are waited for.
     #[error("there are too many templates in the spool")]
     TooManyTemplates,
+    /// Its id is none of those that are to be given to what comes under the key.
+    #[error("the message's id is not one that its idempotency key has left")]
+    NotOfKey,
+}
+
+impl From<AppendError> for PutError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full => Self::Full,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl PutError {
+    /// Nobody takes what is put out of the queue any more.
+    pub(crate) fn stopped() -> Self {
+        Self::Failed("the queue has stopped".to_owned())
+    }
+}
+
+/// Why an idempotency key cannot be held.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// Another request with this key is under way.
+    #[error("a request with this idempotency key is under way")]
+    InProgress,
+    /// The key came with another request.
+    #[error("this idempotency key was used for another request")]
+    OtherRequest,
+    /// As many keys as can be are kept.
+    #[error("there are too many idempotency keys in the spool")]
+    TooMany,
+    /// Not all keys could be read when the spool was opened, so this may be one of them.
+    #[error("idempotency keys could not be read when the spool was opened")]
+    Unreadable,
 }
 
 /// Why a message could not be read.

@@ -7,15 +7,18 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
+use maily_core::clock::Timestamp;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
 use maily_journal::scan::Position;
 
+use crate::entry::Keyed;
+use crate::keys::Keys;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
 use crate::templates::Templates;
 
-/// What lives in one segment: messages, and templates among them.
+/// What lives in one segment: messages, and templates and idempotency keys among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) messages: u64,
@@ -29,6 +32,7 @@ pub(crate) struct Index {
     uses: BTreeMap<u64, Use>,
     live_octets: u64,
     templates: Templates,
+    keys: Keys,
 }
 
 impl Index {
@@ -139,6 +143,47 @@ impl Index {
     pub(crate) fn lose_template(&mut self, name: &[u8; 32]) {
         let Some((number, _)) = self.templates.find(name) else { return };
         if let Some((at, octets)) = self.templates.displace(number) {
+            self.vacate(at, octets);
+        }
+    }
+
+    /// Keeps no more idempotency keys than these.
+    pub(crate) fn limit_keys(&mut self, max: usize) {
+        self.keys = Keys::up_to(max);
+    }
+
+    /// The idempotency keys. What is done to places goes through the doors below.
+    pub(crate) const fn keys(&mut self) -> &mut Keys {
+        &mut self.keys
+    }
+
+    /// A key's record lies here now, and says this.
+    pub(crate) fn place_key(&mut self, keyed: &Keyed, at: Position, octets: u64) {
+        let before = self.keys.place(keyed, (at, octets));
+        self.occupy(at, octets);
+        if let Some((before, octets)) = before {
+            self.vacate(before, octets);
+        }
+    }
+
+    /// A key's record was written again: only if it still lies where it was.
+    pub(crate) fn key_moved(&mut self, key: &[u8; 32], from: Position, to: Position, octets: u64) {
+        if let Some((from, before)) = self.keys.moved(key, from, (to, octets)) {
+            self.occupy(to, octets);
+            self.vacate(from, before);
+        }
+    }
+
+    /// No request holds this key any more.
+    pub(crate) fn release_key(&mut self, key: &[u8; 32]) {
+        if let Some((at, octets)) = self.keys.release(key) {
+            self.vacate(at, octets);
+        }
+    }
+
+    /// Forgets the keys whose time is over.
+    pub(crate) fn expire_keys(&mut self, now: Timestamp) {
+        for (at, octets) in self.keys.expire(now) {
             self.vacate(at, octets);
         }
     }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
+use tokio::sync::watch;
 
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
@@ -31,10 +32,14 @@ use crate::index::Index;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
 use crate::submission::Stored;
+use crate::submission::Submission;
 use crate::templates::Template;
 
 /// A settlement or mark whose write failed is written again this often, in another segment.
 pub(crate) const TRIES_MAX: u32 = 5;
+
+/// What a message takes in memory beside its body, about.
+const HOT_OCTETS: usize = 512;
 
 /// Told where a record came to lie.
 type Lands = Box<dyn FnOnce(&Inner, Position) + Send>;
@@ -49,9 +54,14 @@ pub(crate) struct Hot {
 impl Hot {
     pub(crate) fn remove(&mut self, id: QueueId) {
         if let Some(stored) = self.messages.remove(&id) {
-            self.octets -= stored.submission.body.octets().len();
+            self.octets -= hot_octets(&stored.submission);
         }
     }
+}
+
+/// What a message takes in memory, about.
+fn hot_octets(submission: &Submission) -> usize {
+    HOT_OCTETS + submission.body.octets().len()
 }
 
 pub(crate) struct Inner {
@@ -67,6 +77,8 @@ pub(crate) struct Inner {
     pub(crate) covered: Mutex<Covered>,
     /// Held while segments are dropped or moved, or a checkpoint is written.
     pub(crate) keeping: Mutex<()>,
+    /// Whether all idempotency keys were read; none until that is tried.
+    pub(crate) keys_read: watch::Sender<Option<bool>>,
 }
 
 impl Inner {
@@ -93,9 +105,20 @@ impl Inner {
         let submission = &stored.submission;
         let recipients = submission.envelope.recipients.len() as u32;
         self.journal.raise(submission.id.as_u64());
-        let slot = Slot::new(position, octets, recipients).with_template(template);
-        self.index().insert(submission.id, slot);
-        let size = submission.body.octets().len();
+        let mut slot = Slot::new(position, octets, recipients).with_template(template);
+        if let Some(due) = submission.due {
+            let (recipients, at) = (submission.everyone(), Some(position));
+            slot.mark(SlotMark { recipients, attempts: 0, due, at });
+        }
+        {
+            let mut index = self.index();
+            index.insert(submission.id, slot);
+            index.keys().accepted(submission.id);
+        }
+        if submission.due.is_some() {
+            return;
+        }
+        let size = hot_octets(submission);
         let mut hot = self.hot.lock();
         if hot.octets + size <= self.hot_octets_max {
             hot.octets += size;
@@ -121,13 +144,17 @@ impl Inner {
             }
             Err(error) => return Err(GetError::Failed(error.to_string())),
         };
-        let accept = match entry::decode(&meta) {
-            Ok(Entry::Accept(accept) | Entry::Moved { accept, .. }) if accept.id == id => accept,
+        let (accept, due) = match entry::decode(&meta) {
+            Ok(Entry::Accept(accept)) if accept.id == id => (accept, None),
+            Ok(Entry::Moved { accept, marks, .. }) if accept.id == id => {
+                let waits = marks.iter().find(|mark| mark.attempts == 0).map(|mark| mark.due);
+                (accept, waits)
+            }
             _ => return Err(self.give_up(id, position, octets, "not the entry expected")),
         };
         let index = self.index();
         let unsettled = index.get(id).ok_or(GetError::Unknown)?.unsettled();
-        Ok(Stored { submission: accept.into_submission(body), unsettled })
+        Ok(Stored { submission: accept.into_submission(body, due), unsettled })
     }
 
     /// Keeps a damaged record.
@@ -309,6 +336,31 @@ impl Inner {
                 inner.index().place_template(name, to, octets);
             }
         });
+        self.journal.append_soon(draft, Some(done));
+        Ok(())
+    }
+
+    /// Writes an idempotency key again at the head of the journal. One that is held waits: what is
+    /// put under it may not be known yet.
+    pub(crate) fn move_key(self: &Arc<Self>, key: [u8; 32], from: Position) -> Result<(), String> {
+        let mut index = self.index();
+        let found = index.keys().entry(&key);
+        let Some((keyed, Some((at, _)))) = found.filter(|_| !index.keys().is_held(&key)) else {
+            return Ok(());
+        };
+        if at != from {
+            return Ok(());
+        }
+        let draft =
+            draft(&Entry::Keyed(keyed), &Bytes::new()).map_err(|error| error.to_string())?;
+        let octets = draft.octets();
+        let weak = Arc::downgrade(self);
+        let done = Box::new(move |result: Result<Position, AppendError>| {
+            if let (Ok(to), Some(inner)) = (result, weak.upgrade()) {
+                inner.index().key_moved(&key, from, to, octets);
+            }
+        });
+        // Under the index's lock: what is put under it from now on comes behind it in the journal.
         self.journal.append_soon(draft, Some(done));
         Ok(())
     }

@@ -77,6 +77,7 @@ fn move_remainder(inner: &Arc<Inner>, segment: u64) -> Result<(), String> {
             Entry::Template(name) => {
                 moved = inner.move_template(name, found.position, found.octets);
             }
+            Entry::Keyed(keyed) => moved = inner.move_key(keyed.key, found.position),
             Entry::Mark(_) | Entry::Settle { .. } | Entry::Noticed { .. } => {}
         }
     };

@@ -109,7 +109,7 @@ fn fold(known: &mut BTreeMap<QueueId, Known>, entry: Entry, octets: u64) {
                 message.marks.push(mark);
             }
         }
-        Entry::Noticed { .. } | Entry::Template(_) => {}
+        Entry::Noticed { .. } | Entry::Template(_) | Entry::Keyed(_) => {}
         Entry::Settle { id, recipients } => {
             let Some(message) = known.get_mut(&id) else { return };
             message.settled.extend(recipients);

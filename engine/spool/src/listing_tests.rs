@@ -20,6 +20,7 @@ fn submission(number: u64) -> Submission {
         id: QueueId::from_u64(number),
         accepted_at: Timestamp::from_secs(number),
         expires_at: Timestamp::from_secs(number + 1_000),
+        due: None,
         envelope: Envelope::plain(ReversePath::Null, vec![to]),
         stream: Stream::default(),
         body: Body::Stored(Bytes::from("y".repeat(1_000))),

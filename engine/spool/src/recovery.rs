@@ -65,6 +65,8 @@ pub(crate) fn newest(journal: &Journal) -> Result<Option<QueueId>, OpenError> {
                     Ok(Entry::Accept(accept) | Entry::Moved { accept, .. }) => {
                         newest = newest.max(accept.id.as_u64());
                     }
+                    // Its ids are given, though a crash may have kept some from being used.
+                    Ok(Entry::Keyed(keyed)) => newest = newest.max(keyed.last().as_u64()),
                     Err(error @ DecodeError::Newer(_)) => {
                         return Err(wrap(format!("{error}: run the version that wrote it")));
                     }
@@ -128,17 +130,21 @@ impl Hand<'_> {
         let behind: Vec<_> = segments.iter().copied().filter(|s| *s >= covered).collect();
         let mut tail = Tail::default();
         let mut whole = true;
+        let on_disk: HashSet<u64> = segments.iter().copied().collect();
+        if let Some((checkpoint, _)) = &found {
+            whole &= self.keys(checkpoint, &on_disk)?;
+        }
         for segment in &behind {
             whole &= self.fold(*segment, &mut tail, found.is_some())?;
         }
-        if let Some((checkpoint, _)) = found {
-            let on_disk = segments.iter().copied().collect();
-            if !self.rows(&checkpoint, &mut tail, &on_disk)? {
-                // The next start reads the journal; until then nothing that is in it goes.
-                whole = false;
-                if let Err(error) = checkpoint.discard() {
-                    tracing::error!(%error, "the checkpoint could not be removed");
-                }
+        self.inner()?.keys_read.send_replace(Some(whole));
+        if let Some((checkpoint, _)) = found
+            && !self.rows(&checkpoint, &mut tail, &on_disk)?
+        {
+            // The next start reads the journal; until then nothing that is in it goes.
+            whole = false;
+            if let Err(error) = checkpoint.discard() {
+                tracing::error!(%error, "the checkpoint could not be removed");
             }
         }
         for segment in &behind {
@@ -172,6 +178,22 @@ impl Hand<'_> {
         }
     }
 
+    /// Takes in the idempotency keys of a checkpoint; false if they could not be read.
+    fn keys(&self, checkpoint: &Checkpoint, on_disk: &HashSet<u64>) -> Result<bool, Closed> {
+        let inner = self.inner()?;
+        let read = checkpoint.each(|row| {
+            let Ok(Line::Key(keyed, (segment, offset), octets)) = postcard::from_bytes(row) else {
+                return false;
+            };
+            // What is gone with its segment was moved, or its time was over.
+            if on_disk.contains(&segment) {
+                inner.index().place_key(&keyed, Position { segment, offset }, octets);
+            }
+            true
+        });
+        Ok(read.is_ok())
+    }
+
     /// Takes in the rows of a checkpoint and hands them out; false if one is not understood.
     fn rows(
         &mut self,
@@ -189,6 +211,8 @@ impl Hand<'_> {
                     let at = Position { segment, offset };
                     closed = self.template(name, at, octets, on_disk).is_err();
                 }
+                // They were read before.
+                Ok(Line::Key(..)) => {}
                 Err(error) => {
                     tracing::error!(%error, "a row of the checkpoint is not understood");
                     understood = false;
@@ -278,7 +302,8 @@ impl Hand<'_> {
 
     fn push(&mut self, spooled: Spooled) -> Result<(), Closed> {
         self.batch.push(spooled);
-        if self.batch.len() < BATCH { Ok(()) } else { self.flush() }
+        // A queue that is smaller could never take so many at once.
+        if self.batch.len() < BATCH.min(self.queue.max_capacity()) { Ok(()) } else { self.flush() }
     }
 
     fn flush(&mut self) -> Result<(), Closed> {
@@ -309,6 +334,9 @@ fn keep(
 fn apply(inner: &Inner, found: Found, entry: Entry, tail: &mut Tail, rows_follow: bool) {
     let at = found.position;
     let mut index = inner.index();
+    if let Entry::Accept(accept) | Entry::Moved { accept, .. } = &entry {
+        index.keys().accepted(accept.id);
+    }
     match entry {
         Entry::Accept(accept) => {
             let recipients = accept.envelope.recipients.len() as u32;
@@ -330,6 +358,7 @@ fn apply(inner: &Inner, found: Found, entry: Entry, tail: &mut Tail, rows_follow
             }
         }
         Entry::Template(name) => index.place_template(name, at, found.octets),
+        Entry::Keyed(keyed) => index.place_key(&keyed, at, found.octets),
         Entry::Mark(mark) if index.get(mark.id).is_some() => {
             index.mark(mark.id, mark.slot_mark(at));
         }

@@ -14,6 +14,7 @@ use maily_core::mail::id::QueueId;
 use maily_journal::scan::Position;
 
 use crate::entry::Accept;
+use crate::entry::Keyed;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
 use crate::submission::Spooled;
@@ -25,6 +26,8 @@ pub(crate) enum Line {
     Message(Row),
     /// A template's name, where its record lies, and its octets.
     Template([u8; 32], (u64, u64), u64),
+    /// An idempotency key, where its record lies, and its octets. All keys come first.
+    Key(Keyed, (u64, u64), u64),
 }
 
 /// A message's row.

@@ -113,6 +113,11 @@ impl Slot {
         self.octets = u32::try_from(octets).unwrap_or(u32::MAX);
     }
 
+    /// How many recipients it has, settled or not.
+    pub(crate) fn recipients(&self) -> u32 {
+        self.more.as_ref().map_or(1, |more| more.recipients)
+    }
+
     pub(crate) fn is_settled(&self, recipient: RecipientIndex) -> bool {
         let (word, bit) = place_of(recipient);
         let settled = self.more.as_ref().and_then(|more| more.settled.get(word));
@@ -128,7 +133,7 @@ impl Slot {
     }
 
     fn all(&self) -> impl Iterator<Item = RecipientIndex> {
-        (0..self.more.as_ref().map_or(1, |more| more.recipients)).map(RecipientIndex)
+        (0..self.recipients()).map(RecipientIndex)
     }
 
     /// True if nobody is left.
@@ -144,7 +149,7 @@ impl Slot {
     }
 
     /// Attempts so far for this recipient, when it is tried next, and where that is written; none
-    /// before the first.
+    /// before the first, if it did not have to wait for that.
     pub(crate) fn mark_of(
         &self,
         recipient: RecipientIndex,
@@ -154,7 +159,9 @@ impl Slot {
             return Some((mark.attempts, mark.due, mark.at));
         }
         let inline = (self.attempts(), self.due, self.marked_at.position());
-        (self.attempts() > 0 && recipient.0 == 0).then_some(inline)
+        // One that is to wait from the beginning has a due time and no attempt.
+        let marked = self.attempts() > 0 || self.due > Timestamp::EPOCH;
+        (marked && recipient.0 == 0).then_some(inline)
     }
 
     pub(crate) fn marks(&self) -> Vec<SlotMark> {
@@ -266,6 +273,18 @@ mod tests {
             assert_eq!(slot.unsettled().len(), recipients as usize);
             assert!(!slot.settle(&[RecipientIndex(recipients)]), "nobody");
             assert_eq!(slot.settle(&[first]), recipients == 1);
+        }
+    }
+
+    #[test]
+    fn what_has_to_wait_from_the_beginning_has_a_mark_without_an_attempt() {
+        for recipients in [1, 2] {
+            let mut slot = Slot::new(position(64), 1_000, recipients);
+            let all: Vec<_> = (0..recipients).collect();
+            slot.mark(SlotMark { due: Timestamp::from_secs(7), ..mark(&all, 0) });
+            let first = slot.mark_of(RecipientIndex(0));
+            assert_eq!(first, Some((0, Timestamp::from_secs(7), None)), "{recipients}");
+            assert_eq!(slot.marks().len(), 1);
         }
     }
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
@@ -27,7 +28,6 @@ use maily_journal::scan::Position;
 
 use crate::body::Body;
 use crate::checkpoint;
-use crate::entry::Accept;
 use crate::entry::Entry;
 use crate::entry::MarkEntry;
 use crate::error::GetError;
@@ -39,6 +39,7 @@ use crate::inner::Inner;
 use crate::inner::TRIES_MAX;
 use crate::inner::draft;
 use crate::janitor;
+use crate::keyed::KEYS_MAX;
 use crate::recovery;
 use crate::slot::Slot;
 use crate::slot::SlotMark;
@@ -59,12 +60,15 @@ pub struct Options {
     pub journal: JournalOptions,
     /// Octets of messages kept in memory from acceptance to the first attempt.
     pub hot_octets_max: usize,
+    /// Idempotency keys that are known at once.
+    pub keys_max: usize,
 }
 
 impl Default for Options {
-    /// The journal's defaults and 16 MiB.
+    /// The journal's defaults, 16 MiB, and [`KEYS_MAX`].
     fn default() -> Self {
-        Self { journal: JournalOptions::default(), hot_octets_max: 16 << 20 }
+        let journal = JournalOptions::default();
+        Self { journal, hot_octets_max: 16 << 20, keys_max: KEYS_MAX }
     }
 }
 
@@ -128,7 +132,9 @@ impl Spool {
             recovered: AtomicBool::new(false),
             covered: Mutex::default(),
             keeping: Mutex::default(),
+            keys_read: watch::Sender::new(None),
         });
+        inner.index().limit_keys(options.keys_max);
         let (reader, sender) = (Arc::downgrade(&inner), queue.clone());
         let recover = move || recovery::run(&reader, &sender, &segments);
         thread("spool-recovery", recover).map_err(wrap)?;
@@ -142,44 +148,28 @@ impl Spool {
     /// If the caller stops waiting, the message may still be taken. A queue that is full makes the
     /// caller wait.
     pub async fn put(&self, submission: Submission) -> Result<(), PutError> {
-        let closed = |_| PutError::Failed("the queue has stopped".to_owned());
-        let permit = self.queue.clone().reserve_owned().await.map_err(closed)?;
-        let template = self.hold_template(&submission.body)?;
-        let entry = Entry::Accept(Accept::of(&submission));
-        let draft = match draft(&entry, submission.body.octets()) {
-            Ok(draft) => draft,
-            Err(error) => {
-                self.inner.index().templates().release(template);
-                return Err(error);
-            }
-        };
-        let octets = draft.octets();
-        let spooled = submission.spooled();
-        let unsettled: Vec<_> =
-            (0..submission.envelope.recipients.len() as u32).map(RecipientIndex).collect();
-        let stored = Arc::new(Stored { submission, unsettled });
+        let permit = self.queue.clone().reserve_owned().await.map_err(|_| PutError::stopped())?;
+        self.inner.index().expire_keys(submission.accepted_at);
         let (tell, told) = oneshot::channel();
-        let inner = Arc::downgrade(&self.inner);
-        let done = Box::new(move |result: Result<Position, AppendError>| {
-            let inner = inner.upgrade();
-            let taken = result.map(|position| {
-                if let Some(inner) = &inner {
-                    inner.arrive(&stored, position, octets, template);
-                }
-                permit.send(spooled);
-            });
-            if let Some(inner) = inner.filter(|_| template > 0) {
-                inner.index().templates().release(template);
-            }
+        let tell = move |taken| {
             // The client may have gone: the message is taken all the same.
             let _gone = tell.send(taken);
-        });
+        };
+        let (draft, done) = self.prepare(submission, permit, tell)?;
         self.inner.journal.append(draft, done);
         written(told).await
     }
 
+    pub(crate) const fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(crate) const fn queue(&self) -> &mpsc::Sender<Spooled> {
+        &self.queue
+    }
+
     /// The number of the body's template, held so that it stays; 0 if it has none.
-    fn hold_template(&self, body: &Body) -> Result<u16, PutError> {
+    pub(crate) fn hold_template(&self, body: &Body) -> Result<u16, PutError> {
         let Body::Template { template, .. } = body else { return Ok(0) };
         let mut index = self.inner.index();
         let found = index.templates().find(template).filter(|(_, t)| t.place.is_some());
@@ -236,6 +226,11 @@ impl Spool {
     /// Whether a recipient of this message is not settled.
     pub fn contains(&self, id: QueueId) -> bool {
         self.inner.index().get(id).is_some()
+    }
+
+    /// How many recipients this message has, settled or not; none if all are settled.
+    pub fn recipients(&self, id: QueueId) -> Option<u32> {
+        self.inner.index().get(id).map(Slot::recipients)
     }
 
     /// Notes an attempt. Returns at once; written and synced with the next group.
@@ -353,9 +348,7 @@ impl Spool {
 
 async fn written(told: oneshot::Receiver<Result<(), AppendError>>) -> Result<(), PutError> {
     match told.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(AppendError::Full)) => Err(PutError::Full),
-        Ok(Err(error)) => Err(PutError::Failed(error.to_string())),
+        Ok(result) => result.map_err(PutError::from),
         Err(_) => Err(PutError::Failed("the writer has stopped".to_owned())),
     }
 }
@@ -393,3 +386,7 @@ mod tests;
 #[cfg(test)]
 #[path = "damage_tests.rs"]
 mod damage;
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod batches;

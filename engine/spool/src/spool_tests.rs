@@ -28,6 +28,7 @@ fn submission(number: u64, recipients: &[&str], body: &str) -> Submission {
         id: QueueId::from_u64(number),
         accepted_at: Timestamp::from_secs(number),
         expires_at: Timestamp::from_secs(number + 1_000),
+        due: None,
         envelope: Envelope::plain(ReversePath::Null, recipients.iter().map(mailbox).collect()),
         stream: Stream::default(),
         body: Body::Stored(Bytes::from(body.to_owned())),

@@ -19,6 +19,8 @@ pub struct Submission {
     pub accepted_at: Timestamp,
     /// When we give up on it.
     pub expires_at: Timestamp,
+    /// It is not tried before this time; at once if there is none.
+    pub due: Option<Timestamp>,
     /// Who to whom.
     pub envelope: Envelope,
     /// Whose it is.
@@ -80,6 +82,11 @@ pub struct Mark {
 }
 
 impl Submission {
+    /// All its recipients.
+    pub(crate) fn everyone(&self) -> Vec<RecipientIndex> {
+        (0..self.envelope.recipients.len() as u32).map(RecipientIndex).collect()
+    }
+
     /// What the queue needs to know of it, before any attempt.
     pub fn spooled(&self) -> Spooled {
         let mut destinations: Vec<Waiting> = Vec::new();
@@ -90,7 +97,7 @@ impl Submission {
                 None => destinations.push(Waiting {
                     domain: domain.clone(),
                     attempts: 0,
-                    due: self.accepted_at,
+                    due: self.due.unwrap_or(self.accepted_at),
                     recipients: 1,
                 }),
             }

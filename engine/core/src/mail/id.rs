@@ -32,6 +32,34 @@ impl QueueId {
         self.0
     }
 
+    /// The id that comes so many behind this one in its node's order.
+    pub const fn after(self, count: u32) -> Self {
+        Self::of(self.node(), self.tick().saturating_add(count as u64))
+    }
+
+    /// How many behind `first` this id comes in their node's order; none if it does not.
+    pub const fn behind(self, first: Self) -> Option<u64> {
+        if self.node() != first.node() {
+            return None;
+        }
+        self.tick().checked_sub(first.tick())
+    }
+
+    const fn of(node: u64, tick: u64) -> Self {
+        let millis = tick >> COUNT_BITS;
+        let count = tick & ((1 << COUNT_BITS) - 1);
+        Self(millis << (NODE_BITS + COUNT_BITS) | node << COUNT_BITS | count)
+    }
+
+    const fn node(self) -> u64 {
+        self.0 >> COUNT_BITS & ((1 << NODE_BITS) - 1)
+    }
+
+    /// Milliseconds and count without the node.
+    const fn tick(self) -> u64 {
+        (self.0 >> (NODE_BITS + COUNT_BITS)) << COUNT_BITS | self.0 & ((1 << COUNT_BITS) - 1)
+    }
+
     /// When the id was made, to the millisecond.
     pub const fn made_at(self) -> Timestamp {
         Timestamp::from_micros((self.0 >> (NODE_BITS + COUNT_BITS)) * 1_000)
@@ -100,21 +128,19 @@ impl QueueIdSource {
 
     /// Never again gives an id that does not lie above `id`: after a restart, feed all known ids.
     pub fn rise_above(&mut self, id: QueueId) {
-        self.last = self.last.max(Self::tick_of(id));
+        self.last = self.last.max(id.tick());
     }
 
     /// The next id.
     pub fn next(&mut self, now: Timestamp) -> QueueId {
-        let tick = (now.as_millis() << COUNT_BITS).max(self.last + 1);
-        self.last = tick;
-        let millis = tick >> COUNT_BITS;
-        let count = tick & ((1 << COUNT_BITS) - 1);
-        QueueId(millis << (NODE_BITS + COUNT_BITS) | self.node << COUNT_BITS | count)
+        self.block(now, 1)
     }
 
-    /// Milliseconds and count of an id without its node.
-    const fn tick_of(id: QueueId) -> u64 {
-        (id.0 >> (NODE_BITS + COUNT_BITS)) << COUNT_BITS | id.0 & ((1 << COUNT_BITS) - 1)
+    /// The first of so many ids that follow one another: the others are [`QueueId::after`] it.
+    pub fn block(&mut self, now: Timestamp, count: u32) -> QueueId {
+        let first = (now.as_millis() << COUNT_BITS).max(self.last + 1);
+        self.last = first + u64::from(count.max(1)) - 1;
+        QueueId::of(self.node, first)
     }
 }
 
@@ -146,6 +172,23 @@ mod tests {
         let mut second = QueueIdSource::new(7);
         second.rise_above(last);
         assert!(second.next(now) > last);
+    }
+
+    #[test]
+    fn the_ids_of_a_block_follow_one_another_and_are_given_to_nobody_else() {
+        let now = Timestamp::from_secs(1_795_392_378);
+        let mut source = QueueIdSource::new(1_023);
+        let before = source.next(now);
+        let first = source.block(now, 10_000);
+        let after = source.next(now);
+        assert_eq!((first, after), (before.after(1), first.after(10_000)));
+        let all: Vec<_> = (0..10_000).map(|n| first.after(n)).collect();
+        assert!(all.is_sorted_by(|one, next| one < next) && all[9_999] < after);
+        for (n, id) in all.iter().enumerate() {
+            assert_eq!(id.behind(first), Some(n as u64));
+        }
+        assert_eq!(before.behind(first), None);
+        assert_eq!(QueueIdSource::new(1).next(now).behind(before), None, "of another node");
     }
 
     #[test]

@@ -47,8 +47,8 @@ impl<T> Slab<T> {
         self.pieces.get_mut(key as usize / PIECE)?.get_mut(key as usize % PIECE)
     }
 
-    /// All values that were ever put, with their numbers, in order: those that are gone too, as they
-    /// lay.
+    /// All values that were ever put, with their numbers, in order: those that are gone too, as
+    /// they lay.
     pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
         (0..).zip(self.pieces.iter_mut().flatten())
     }

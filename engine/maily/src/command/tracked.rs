@@ -86,3 +86,51 @@ const fn unsubscribed_word(how: UnsubscribedBy) -> &'static str {
         UnsubscribedBy::Api => "api",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use maily_core::mail::address::Mailbox;
+    use maily_core::mail::envelope::RecipientIndex;
+    use maily_core::mail::id::QueueId;
+
+    use super::*;
+
+    fn hit(user_agent: &str) -> Hit {
+        Hit {
+            recipient: RecipientIndex(0),
+            method: "GET".into(),
+            user_agent: user_agent.into(),
+            network: [192, 0, 2, 0].into(),
+            age: 3,
+            before_delivered: true,
+            verdict: Verdict::Machine,
+            reasons: vec!["early".into(), "all-links".into()],
+        }
+    }
+
+    #[test]
+    fn a_hit_is_one_line_whatever_the_client_says_of_itself() {
+        let life = Life { id: QueueId::from_u64(1), events: Vec::new(), reports: Vec::new() };
+        assert_eq!(
+            hit_text(&life, &hit("curl\r\n\u{1b}[2J")),
+            "for recipient 0 by machine (early, all-links) after 3 s, before it was delivered: \
+             GET from 192.0.2.0, curl???[2J"
+        );
+        let object = hit_object("opened", &life, &hit("x"));
+        assert_eq!((&object["what"], &object["verdict"]), (&json!("opened"), &json!("machine")));
+    }
+
+    #[test]
+    fn who_unsubscribed_from_what_is_told() {
+        let told = |list: &str| Unsubscribed {
+            project: "shop".into(),
+            list: list.into(),
+            mailbox: Mailbox::parse("ann@example.net").unwrap(),
+            how: UnsubscribedBy::OneClick,
+        };
+        let of = |list| unsubscribed_text(&told(list));
+        assert_eq!(of("news"), "unsubscribed ann@example.net from news of shop by one-click");
+        assert!(of("").contains("from all lists of shop"));
+        assert_eq!(unsubscribed_object(&told("news"))["how"], "one-click");
+    }
+}

@@ -129,6 +129,7 @@ fn submission() -> Submission {
         id: ID,
         accepted_at: Timestamp::from_secs(1),
         expires_at: Timestamp::MAX,
+        due: None,
         envelope: Envelope { ret: Some(Ret::Full), ..Envelope::plain(from, to) },
         stream: Stream::default(),
         body: Body::Stored(Bytes::from("Subject: x\r\n\r\n".to_owned() + &"x\r\n".repeat(12_000))),
