@@ -13,6 +13,7 @@
 )]
 
 mod clients;
+mod messages;
 mod postfix;
 mod reports;
 mod servers;

@@ -7,7 +7,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mail_builder::headers::Header;
-use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
@@ -91,7 +90,7 @@ impl Fields {
     /// # Errors
     /// The text has a control character.
     pub fn text(&mut self, name: &str, text: &str) -> Result<(), Unsound> {
-        let text = sound(text)?.trim();
+        let text = sound(text)?.trim_matches(' ');
         let column = self.name(name);
         if is_plain(text) {
             Raw::new(text).write_header(&mut self.0, column);
@@ -108,17 +107,17 @@ impl Fields {
     /// # Errors
     /// The name has a control character.
     pub fn mailbox(&mut self, name: &str, shown: &str, mailbox: &Mailbox) -> Result<(), Unsound> {
-        let shown = sound(shown)?.trim();
+        let shown = sound(shown)?.trim_matches(' ');
         let column = self.name(name);
-        let address = mailbox.to_string();
-        if shown.contains("=?") {
-            // In a quoted string, some readers decode what is none of their business.
-            let value = format!("{} <{address}>", encoded_words(shown));
-            Raw::new(value).write_header(&mut self.0, column);
+        let value = if shown.is_empty() {
+            format!("<{mailbox}>")
+        } else if is_plain(shown) {
+            format!("{} <{mailbox}>", quoted_string(shown))
         } else {
-            let shown = Some(shown).filter(|shown| !shown.is_empty());
-            Address::new_address(shown, address).write_header(&mut self.0, column);
-        }
+            // In a quoted string, some readers decode what is none of their business.
+            format!("{} <{mailbox}>", encoded_words(shown))
+        };
+        Raw::new(value).write_header(&mut self.0, column);
         Ok(())
     }
 
@@ -183,6 +182,20 @@ fn is_plain(text: &str) -> bool {
         && text.split(' ').all(|word| word.len() <= WORD_OCTETS_MAX)
 }
 
+/// `quoted-string` of RFC 5322 3.2.4.
+fn quoted_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
 /// The text as encoded-words (RFC 2047 2), whatever it is; no character is torn apart.
 fn encoded_words(text: &str) -> String {
     let mut words = Vec::new();
@@ -225,6 +238,9 @@ mod tests {
         assert!(long.split("\r\n").all(|line| line.len() <= 78));
         assert_eq!(from(""), "From: <ann@example.net>\r\n");
         assert_eq!(from("Ann"), "From: \"Ann\" <ann@example.net>\r\n");
+        assert_eq!(from("A \"b\" \\c"), "From: \"A \\\"b\\\" \\\\c\" <ann@example.net>\r\n");
+        let long = from("some words ".repeat(20).trim());
+        assert!(long.contains("\r\n") && !long.contains("=?"), "{long}");
     }
 
     #[test]

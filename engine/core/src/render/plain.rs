@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr;
+use memchr::memchr3;
 use memchr::memmem;
 
 /// The longest name of a tag that means something to us.
@@ -79,13 +80,17 @@ fn behind_closing<'a>(text: &'a str, name: &str) -> &'a str {
 
 /// Octets of a tag up to its `>`; one in a quoted value does not end it.
 fn tag_octets(tag: &str) -> usize {
-    let mut quote = None;
-    for (at, octet) in tag.bytes().enumerate() {
-        match (quote, octet) {
-            (None, b'>') => return at,
-            (None, b'"' | b'\'') => quote = Some(octet),
-            (Some(open), _) if open == octet => quote = None,
-            _ => {}
+    let octets = tag.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr3(b'>', b'"', b'\'', octets.get(at..).unwrap_or_default()) {
+        at += found;
+        match octets.get(at) {
+            Some(b'>') | None => return at,
+            Some(quote) => {
+                let inside = octets.get(at + 1..).unwrap_or_default();
+                let Some(end) = memchr(*quote, inside) else { break };
+                at += end + 2;
+            }
         }
     }
     tag.len()
@@ -153,15 +158,19 @@ impl Writer {
             self.out.push_str(text);
             return;
         }
-        // A no-break space is kept, as a space: in mail it only aligns.
-        let white = |c: char| c.is_ascii_whitespace();
-        self.space |= text.starts_with(white);
-        for word in text.split(white).filter(|word| !word.is_empty()) {
+        let white = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
+        self.space |= white(text.as_bytes().first());
+        for word in text.split_ascii_whitespace() {
             self.flush();
-            self.out.extend(word.chars().map(|c| if c == '\u{a0}' { ' ' } else { c }));
+            if word.contains('\u{a0}') {
+                // In mail it only aligns.
+                self.out.push_str(&word.replace('\u{a0}', " "));
+            } else {
+                self.out.push_str(word);
+            }
             self.space = true;
         }
-        self.space &= text.ends_with(white);
+        self.space &= white(text.as_bytes().last());
     }
 
     /// Writes the white space that is due.

@@ -40,6 +40,10 @@ fn normal(url: &str) -> Option<String> {
     if !is_authority(authority) {
         return None;
     }
+    let plain = |octet: u8| octet.is_ascii_graphic() && !b"\\\"<>".contains(&octet);
+    if url.len() <= TARGET_OCTETS_MAX && url.bytes().all(plain) {
+        return Some(url.to_owned());
+    }
     let mut normal = String::with_capacity(url.len());
     for octet in url.bytes() {
         match octet {

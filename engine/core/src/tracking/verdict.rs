@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::event::Verdict;
 use crate::tracking::links::HONEYPOT_LINK;
 use crate::tracking::token::Kind;
 
@@ -15,17 +16,6 @@ pub const LINKS_AT_ONCE: u32 = 3;
 pub const AT_ONCE: Duration = Duration::from_secs(10);
 /// Nobody gets, opens and reads a message in less.
 pub const TOO_SOON: Duration = Duration::from_secs(2);
-
-/// Who it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A person.
-    Human,
-    /// A machine: a scanner, or a proxy that fetches what nobody has asked for yet.
-    Machine,
-    /// That cannot be said.
-    Unknown,
-}
 
 /// What is known about a hit.
 #[derive(Clone, Copy, Debug)]
