@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn a_binding_is_for_ever_what_it_was() {
+        let octets = include_bytes!("../../../../fuzz/seeds/mailing/3");
+        let binding = Binding::decode(octets).unwrap();
+        assert_eq!((binding.name(), &binding.variables()[..1]), ("Ann", b"{".as_slice()));
+        assert_eq!(binding.encode(), octets.as_slice());
+    }
+
+    #[test]
     fn what_is_no_object_is_refused() {
         for json in [
             "[]",

@@ -12,6 +12,7 @@ use crate::mail::id::QueueId;
 use crate::render::binding::Binding;
 use crate::render::body;
 use crate::render::body::Body;
+use crate::render::fault::Code;
 use crate::render::fault::Fault;
 use crate::render::field::Fields;
 use crate::render::field::Unsound;
@@ -71,6 +72,23 @@ impl fmt::Display for CompileError {
 }
 
 impl std::error::Error for CompileError {}
+
+impl CompileError {
+    /// All that is wrong, each with its place.
+    pub fn into_faults(self) -> Vec<Fault> {
+        match self {
+            Self::Faults(faults) => faults,
+            Self::Template(error) => {
+                let TemplateError { part, line, column, message, .. } = error;
+                let detail = format!("line {line}, column {column}: {message}");
+                vec![Fault::new(part, Code::Template, detail)]
+            }
+            Self::NoSuchTemplate => {
+                vec![Fault::new("/template/name", Code::Missing, "no such template")]
+            }
+        }
+    }
+}
 
 /// Why a mailing cannot be rendered for one recipient.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -318,11 +336,15 @@ impl PreparedParts {
         }
         let (mut shown, mut saved) = (Vec::new(), Vec::new());
         for attachment in &parts.attachments {
-            let file = body::file(attachment).map_err(|Unsound| CompileError::Faults(vec![]))?;
+            let file = body::file(attachment).map_err(|unsound| {
+                let detail = unsound.to_string();
+                one_fault("/attachments", Code::ControlCharacter, detail)
+            })?;
             let is_shown = !attachment.content_id.is_empty() && parts.html.is_some();
             if is_shown { shown.push(file) } else { saved.push(file) }
         }
-        let rewriter = Rewriter::new().map_err(|_| CompileError::Faults(vec![]))?;
+        let rewriter =
+            Rewriter::new().map_err(|error| one_fault(HTML, Code::Template, error.to_string()))?;
         let (has_text, has_html) = (parts.text.is_some(), parts.html.is_some());
         Ok(Self { templates, headers, has_text, has_html, shown, saved, rewriter })
     }
@@ -405,6 +427,10 @@ fn mailto(mailbox: &Mailbox, url: &str) -> Option<String> {
     uri.push_str("?subject=unsubscribe%20");
     uri.push_str(token);
     (uri.len() <= MAILTO_OCTETS_MAX).then_some(uri)
+}
+
+fn one_fault(pointer: &str, code: Code, detail: String) -> CompileError {
+    CompileError::Faults(vec![Fault::new(pointer, code, detail)])
 }
 
 fn in_field(name: &str) -> impl FnOnce(Unsound) -> RenderError {

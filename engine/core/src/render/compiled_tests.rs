@@ -230,6 +230,11 @@ fn what_is_wrong_is_told_before_anybody_is_sent_anything() {
         panic!("a template that is none")
     };
     assert_eq!((&*error.part, error.line), ("/text", 2));
+    let faults = CompileError::Template(error).into_faults();
+    assert_eq!((&*faults[0].pointer, faults[0].code), ("/text", Code::Template));
+    assert!(faults[0].detail.starts_with("line 2, column "), "{}", faults[0].detail);
+    let faults = CompileError::NoSuchTemplate.into_faults();
+    assert_eq!((&*faults[0].pointer, faults[0].code), ("/template/name", Code::Missing));
     let mut headers = mailing("S", "t", "");
     headers.headers = vec![("A".into(), "ok".into()), ("B".into(), "{% if %}".into())];
     let CompileError::Template(error) = new(&headers).unwrap_err() else { panic!() };
