@@ -108,7 +108,7 @@ impl Reporter {
     pub fn report(&self, report: Report<'_>) -> Held {
         let now = self.clock.now();
         self.counters.attempted(report.peer.as_ref());
-        let age = now.since(report.stored.submission.accepted_at);
+        let age = now.since(report.stored.submission.ready_at());
         for (_, outcome, settlement) in &report.recipients {
             self.counters.count(outcome, *settlement);
             if *settlement == Settlement::Done {
@@ -145,7 +145,7 @@ impl Reporter {
     /// What each recipient's sender must be told.
     fn fates(&self, report: &Report<'_>, now: Timestamp) -> Vec<Fate> {
         let submission = &report.stored.submission;
-        let age = now.since(submission.accepted_at);
+        let age = now.since(submission.ready_at());
         let late = age >= self.delay_notice_after;
         let circumstances = Circumstances { next_hop_reports: report.dsn, late };
         let noticed = if late { self.spool.noticed(submission.id) } else { Vec::new() };

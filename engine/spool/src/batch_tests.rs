@@ -369,6 +369,8 @@ fn what_is_to_wait_waits_after_restarts_too_from_journal_and_checkpoint() {
         wanted.sort_by_key(|spooled| spooled.id);
         assert_eq!(seen, wanted);
         assert_eq!(spool.get(QueueId::from_u64(2)).unwrap().submission, late(2, 3));
+        let ready_at = spool.get(QueueId::from_u64(1)).unwrap().submission.ready_at();
+        assert_eq!(ready_at, due, "its age is not counted while it has to wait");
         assert_eq!(spool.heard(QueueId::from_u64(1), RecipientIndex(0)), None);
         if checkpoint {
             spool.checkpoint().unwrap();

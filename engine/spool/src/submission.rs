@@ -82,6 +82,11 @@ pub struct Mark {
 }
 
 impl Submission {
+    /// When it could first be tried: its age is counted from here.
+    pub fn ready_at(&self) -> Timestamp {
+        self.due.map_or(self.accepted_at, |due| due.max(self.accepted_at))
+    }
+
     /// All its recipients.
     pub(crate) fn everyone(&self) -> Vec<RecipientIndex> {
         (0..self.envelope.recipients.len() as u32).map(RecipientIndex).collect()

@@ -12,8 +12,10 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) enum Place {
     /// The slot holds nothing.
     Free,
-    /// In a list: of the wheel, a flow, a destination, or of what wakes or leaves.
+    /// In a list: a flow's, a destination's, a stream's, or of what wakes or leaves.
     Listed { next: u32 },
+    /// In a slot of the wheel.
+    Timed { next: u32 },
     /// With the driver, in this lane or in none.
     InFlight { lane: u32 },
 }
@@ -28,12 +30,12 @@ pub(crate) struct Entry {
     pub(crate) destination: u32,
     pub(crate) flow: u32,
     pub(crate) attempts: u32,
-    /// Of its flow's turns: at least 1, and 0 while it is taken out.
+    /// Of its flow's turns: at least 1, and 0 if it is cancelled.
     pub(crate) cost: u16,
 }
 
 impl Entry {
-    /// It is to be taken out of the list in which it stands.
+    /// It counts no more, and goes when its turn comes or its list is swept.
     pub(crate) const fn is_cancelled(&self) -> bool {
         self.cost == 0
     }
@@ -70,25 +72,31 @@ impl Entries {
         self.0.len()
     }
 
-    /// Cancels those that are meant and wait; gives whether there are any, and those with the
-    /// driver. Looks at every entry, but in the order in which they lie.
-    pub(crate) fn cancel(&mut self, meant: impl Fn(&Entry) -> bool) -> (bool, Vec<u32>) {
-        let (mut any, mut in_flight) = (false, Vec::new());
+    /// Cancels those that are meant and wait, and gives them. Looks at every entry, but in the
+    /// order in which they lie, which is quick.
+    pub(crate) fn cancel(&mut self, meant: impl Fn(&Entry) -> bool) -> Marked {
+        let mut marked = Marked::default();
         for (key, entry) in self.0.each_mut() {
             match entry.place {
-                Place::Free => {}
-                _ if !meant(entry) => {}
-                Place::InFlight { .. } => in_flight.push(key),
-                Place::Listed { .. } => (any, entry.cost) = (true, 0),
+                Place::Free => continue,
+                _ if entry.is_cancelled() || !meant(entry) => continue,
+                Place::InFlight { .. } => {
+                    marked.in_flight.push(key);
+                    continue;
+                }
+                Place::Timed { .. } => marked.timed += 1,
+                Place::Listed { .. } => {}
             }
+            entry.cost = 0;
+            marked.cancelled.push(key);
         }
-        (any, in_flight)
+        marked
     }
 
     /// What stands behind this entry in its list.
     pub(crate) fn next(&self, key: u32) -> u32 {
         match self.0.get(key).map(|entry| entry.place) {
-            Some(Place::Listed { next }) => next,
+            Some(Place::Listed { next } | Place::Timed { next }) => next,
             _ => NONE,
         }
     }
@@ -98,6 +106,23 @@ impl Entries {
             entry.place = Place::Listed { next };
         }
     }
+
+    /// The same in a slot of the wheel.
+    pub(crate) fn link_timed(&mut self, key: u32, next: u32) {
+        if let Some(entry) = self.0.get_mut(key) {
+            entry.place = Place::Timed { next };
+        }
+    }
+}
+
+/// What was cancelled.
+#[derive(Debug, Default)]
+pub(crate) struct Marked {
+    pub(crate) cancelled: Vec<u32>,
+    /// How many of them are in the wheel.
+    pub(crate) timed: usize,
+    /// Those that were meant too, but are with the driver.
+    pub(crate) in_flight: Vec<u32>,
 }
 
 /// Entries, first in, first out.

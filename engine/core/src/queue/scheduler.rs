@@ -97,6 +97,8 @@ pub struct Scheduler {
     closing: usize,
     in_flight: u32,
     leaving: u32,
+    /// Entries that are cancelled and not yet taken out of their lists.
+    cancelled: usize,
     /// The last poll ended before its work did.
     unfinished: bool,
 }
@@ -125,6 +127,7 @@ impl Scheduler {
             closing: 0,
             in_flight: 0,
             leaving: 0,
+            cancelled: 0,
             unfinished: false,
         }
     }
@@ -312,7 +315,7 @@ impl Scheduler {
     /// The counts of the moment.
     pub fn counts(&self) -> Counts {
         Counts {
-            entries: self.entries.len(),
+            entries: self.entries.len() - self.cancelled,
             in_flight: self.in_flight as usize,
             deferred: self.wheel.len(),
             destinations: self.destinations.len(),

@@ -9,6 +9,8 @@ use crate::mail::outcome::Diagnosis;
 use crate::mail::outcome::EnhancedStatus;
 use crate::queue::action::Attempt;
 use crate::queue::action::Connection;
+use crate::queue::cancellation::Cancelled;
+use crate::queue::cancellation::Which;
 use crate::queue::policy::Limits;
 use crate::queue::policy::Pool;
 use crate::queue::policy::SourceIndex;
@@ -687,4 +689,51 @@ fn after_routes_are_forgotten_a_destination_is_looked_up_anew() {
     scheduler.forget_routes();
     insert(&mut scheduler, 2);
     assert!(matches!(scheduler.poll(START), Some(Action::Resolve(..))));
+}
+
+#[test]
+fn what_is_cancelled_counts_no_more_and_is_never_handed_out_wherever_it_stood() {
+    let mut scheduler = Scheduler::new(Policy::default(), 1);
+    let domain = Domain::parse("a.example").unwrap();
+    let put = |scheduler: &mut Scheduler, n: u64, due: Timestamp| {
+        let new = NewEntry {
+            id: QueueId::from_u64(n),
+            domain: &domain,
+            stream: &Stream::default(),
+            expires_at: EXPIRY,
+            attempts: 0,
+            due,
+            recipients: 1,
+        };
+        scheduler.insert(START, &new);
+    };
+    (0..10).for_each(|n| put(&mut scheduler, n, START));
+    (10..20).for_each(|n| put(&mut scheduler, n, START + seconds(60)));
+    let messages =
+        |numbers: &[u64]| Which::Messages(numbers.iter().copied().map(QueueId::from_u64).collect());
+    let cancelled = scheduler.cancel(START, &messages(&[3, 4, 12, 99]));
+    let gone: Vec<_> = cancelled.gone.iter().map(|(id, _)| id.as_u64()).collect();
+    assert_eq!((gone, cancelled.in_flight.len()), (vec![3, 4, 12], 0));
+    assert_eq!(scheduler.cancel(START, &messages(&[3, 12])), Cancelled::default(), "once");
+    assert_eq!((scheduler.counts().entries, scheduler.counts().deferred), (17, 9));
+    let later = START + seconds(61);
+    let mut seen = Vec::new();
+    while let Some(action) = scheduler.poll(later) {
+        match action {
+            Action::Resolve(id, _) => scheduler.on_resolved(later, id, Ok("mx"), VALID),
+            Action::Attempt(attempt) => {
+                seen.push(attempt.id.as_u64());
+                scheduler.report(later, attempt.ticket, [&delivered()]);
+                scheduler.on_free(attempt.lane);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    seen.sort_unstable();
+    let wanted: Vec<_> = (0..20).filter(|n| ![3, 4, 12].contains(n)).collect();
+    assert_eq!((seen, scheduler.counts().entries), (wanted, 0));
+    // More than half: swept at once.
+    (20..30).for_each(|n| put(&mut scheduler, n, START + seconds(900)));
+    scheduler.cancel(START, &messages(&(20..28).collect::<Vec<_>>()));
+    assert_eq!((scheduler.entries.len(), scheduler.counts().deferred), (2, 2));
 }

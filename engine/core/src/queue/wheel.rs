@@ -50,7 +50,7 @@ fn without_cancelled(entries: &mut Entries, head: u32, gone: &mut List) -> u32 {
         if entries.get(key).is_some_and(Entry::is_cancelled) {
             gone.push_back(entries, key);
         } else {
-            entries.link(key, rest);
+            entries.link_timed(key, rest);
             rest = key;
         }
         key = next;
@@ -78,21 +78,22 @@ impl Wheel {
         let slot = (tick >> (index * SLOT_BITS)) as usize % SLOTS;
         let Some(level) = self.levels.get_mut(index as usize) else { return };
         if let Some(head) = level.heads.get_mut(slot) {
-            entries.link(key, *head);
+            entries.link_timed(key, *head);
             *head = key;
             level.used |= 1 << slot;
         }
     }
 
-    /// One entry that is due, if there is one.
+    /// One entry that is due or cancelled, if there is one.
     pub(crate) fn pop(&mut self, entries: &mut Entries, now: Timestamp) -> Option<u32> {
         let present = now.as_micros() >> TICK_BITS;
         loop {
             while self.opened != NONE {
                 let key = self.opened;
                 self.opened = entries.next(key);
-                if entries.get(key).is_some_and(|entry| tick_of(entry.due) <= self.elapsed) {
-                    self.length -= 1;
+                let entry = entries.get(key).filter(|entry| tick_of(entry.due) <= self.elapsed);
+                if let Some(entry) = entry {
+                    self.length -= usize::from(!entry.is_cancelled());
                     return Some(key);
                 }
                 self.place(entries, key);
@@ -112,9 +113,13 @@ impl Wheel {
         }
     }
 
+    /// So many of its entries are cancelled, and count no more.
+    pub(crate) const fn on_cancelled(&mut self, entries: usize) {
+        self.length -= entries;
+    }
+
     /// Moves what is cancelled to another list. Looks at every entry.
     pub(crate) fn sweep_cancelled(&mut self, entries: &mut Entries, gone: &mut List) {
-        let before = gone.len();
         for level in &mut self.levels {
             for (slot, head) in level.heads.iter_mut().enumerate().filter(|(_, h)| **h != NONE) {
                 *head = without_cancelled(entries, *head, gone);
@@ -124,7 +129,6 @@ impl Wheel {
             }
         }
         self.opened = without_cancelled(entries, self.opened, gone);
-        self.length -= gone.len() - before;
     }
 
     /// When [`Wheel::pop`] has something to do.

@@ -13,10 +13,11 @@ impl Scheduler {
     /// Forgets what is meant and waits. What is with the driver stays, and is told: it may be under
     /// way to a next hop.
     ///
-    /// Looks at all entries, more than once if something is found: for what an operator or an
-    /// application asks, not for what happens with each message.
+    /// Looks at all entries in the order in which they lie. What is cancelled counts no more; it is
+    /// taken out of the lists when its turn comes there, or when half of all is cancelled, so that
+    /// to cancel one costs the same whatever waits with it.
     pub fn cancel(&mut self, now: Timestamp, which: &Which) -> Cancelled {
-        let (any, in_flight) = match which {
+        let marked = match which {
             Which::Messages(ids) => self.entries.cancel(|entry| ids.contains(&entry.id)),
             Which::Campaign { tenant, campaign } => {
                 let mut flows = self.streams.numbers();
@@ -27,16 +28,28 @@ impl Scheduler {
                 self.entries.cancel(|entry| flows.contains(&entry.flow))
             }
         };
-        let in_flight = in_flight.into_iter().filter_map(|key| self.named(key)).collect();
-        let mut gone = Vec::new();
-        if any {
+        let named = |keys: &[u32]| keys.iter().filter_map(|key| self.named(*key)).collect();
+        let cancelled =
+            Cancelled { gone: named(&marked.cancelled), in_flight: named(&marked.in_flight) };
+        self.wheel.on_cancelled(marked.timed);
+        self.cancelled += marked.cancelled.len();
+        if self.cancelled * 2 > self.entries.len() {
             let mut list = self.take_cancelled();
             while let Some(key) = list.pop(&self.entries) {
-                gone.extend(self.named(key));
-                self.remove(now, key);
+                self.bury(now, key);
             }
         }
-        Cancelled { gone, in_flight }
+        cancelled
+    }
+
+    /// Removes an entry that is cancelled and stands in no list; false if it is not cancelled.
+    pub(crate) fn bury(&mut self, now: Timestamp, key: u32) -> bool {
+        let cancelled = self.entries.get(key).is_some_and(Entry::is_cancelled);
+        if cancelled {
+            self.cancelled -= 1;
+            self.remove(now, key);
+        }
+        cancelled
     }
 
     fn named(&self, key: u32) -> Option<(QueueId, Domain)> {

@@ -27,6 +27,9 @@ use crate::queue::sites::Choice;
 impl Scheduler {
     /// Puts an entry whose time has come where its stream and destination say.
     pub(crate) fn make_ready(&mut self, now: Timestamp, key: u32, front: bool) {
+        if self.bury(now, key) {
+            return;
+        }
         let Some(entry) = self.entries.get(key) else { return };
         let (destination_id, stream_id) = (entry.destination, entry.flow);
         let Some(stream) = self.streams.get_mut(stream_id) else { return };
@@ -116,8 +119,11 @@ impl Scheduler {
             return Some(action);
         }
         if self.leaving < LEAVING_MAX {
-            if let Some(key) = self.expired.pop(&self.entries) {
-                return self.leave(now, key, None);
+            // None comes of what is cancelled.
+            while let Some(key) = self.expired.pop(&self.entries) {
+                if let Some(action) = self.leave(now, key, None) {
+                    return Some(action);
+                }
             }
             if let Some(action) = self.tell(now) {
                 return Some(action);
@@ -172,7 +178,10 @@ impl Scheduler {
                 if let Some(outcome) = outcome.filter(|_| !destination.suspended)
                     && let Some(key) = destination.waiting.pop(&self.entries)
                 {
-                    return self.leave(now, key, Some(outcome));
+                    match self.leave(now, key, Some(outcome)) {
+                        Some(action) => return Some(action),
+                        None => continue,
+                    }
                 }
                 destination.telling = false;
                 if !destination.suspended {
@@ -202,6 +211,9 @@ impl Scheduler {
         key: u32,
         outcome: Option<Outcome>,
     ) -> Option<Action> {
+        if self.bury(now, key) {
+            return None;
+        }
         let late = self.entries.get(key)?.expires_at <= now;
         let attempt = self.hand_out(key, NONE, SourceIndex(0), Connection::Free)?;
         self.leaving += 1;
@@ -269,6 +281,9 @@ impl Scheduler {
 
     /// Whether an entry whose turn it is may still go there; if not, it is put where it belongs.
     pub(crate) fn may_go(&mut self, now: Timestamp, key: u32, site: u32) -> bool {
+        if self.bury(now, key) {
+            return false;
+        }
         let Some(entry) = self.entries.get(key) else { return false };
         if entry.expires_at <= now {
             self.expired.push_back(&mut self.entries, key);
