@@ -10,6 +10,8 @@ use memchr::memchr;
 use memchr::memchr3;
 use memchr::memmem;
 
+/// RFC 5322 2.1.1: what a line should have at most, less two for who quotes it.
+const LINE_OCTETS_WANTED: usize = 76;
 /// The longest name of a tag that means something to us.
 const TAG_NAME_OCTETS_MAX: usize = 10;
 
@@ -131,6 +133,8 @@ fn split_value(text: &str) -> (&str, &str) {
 /// The text so far. White space is written when something follows it.
 struct Writer {
     out: String,
+    /// Octets of the last line.
+    column: usize,
     /// Line ends that are due before the next word.
     breaks: u8,
     /// A space is due before the next word.
@@ -144,7 +148,7 @@ struct Writer {
 impl Writer {
     fn with_capacity(octets: usize) -> Self {
         let out = String::with_capacity(octets);
-        Self { out, breaks: 0, space: false, pre: 0, link: None }
+        Self { out, column: 0, breaks: 0, space: false, pre: 0, link: None }
     }
 
     fn text(&mut self, text: &str) {
@@ -156,11 +160,15 @@ impl Writer {
         if self.pre > 0 {
             self.flush();
             self.out.push_str(text);
+            self.column = text.rsplit('\n').next().map_or(0, str::len);
             return;
         }
         let white = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
         self.space |= white(text.as_bytes().first());
         for word in text.split_ascii_whitespace() {
+            if self.space && self.column + 1 + word.len() > LINE_OCTETS_WANTED {
+                self.breaks(1);
+            }
             self.flush();
             if word.contains('\u{a0}') {
                 // In mail it only aligns.
@@ -168,6 +176,7 @@ impl Writer {
             } else {
                 self.out.push_str(word);
             }
+            self.column += word.len();
             self.space = true;
         }
         self.space &= white(text.as_bytes().last());
@@ -185,8 +194,10 @@ impl Writer {
             for _ in 0..self.breaks {
                 self.out.push('\n');
             }
+            self.column = 0;
         } else if self.space && !self.out.ends_with([' ', '\n']) {
             self.out.push(' ');
+            self.column += 1;
         }
         (self.breaks, self.space) = (0, false);
     }
@@ -214,6 +225,7 @@ impl Writer {
                 if !closes {
                     self.flush();
                     self.out.push_str("- ");
+                    self.column += 2;
                 }
             }
             "hr" => {
@@ -240,7 +252,11 @@ impl Writer {
             if shown.is_empty() || shown == url || shown == bare {
                 // Its words say it already, or nothing can be followed.
             } else {
-                self.out.push_str(&format!(" ({url})"));
+                let fits = self.column + url.len() + 3 <= LINE_OCTETS_WANTED;
+                self.out.push_str(if fits { " (" } else { "\n(" });
+                self.out.push_str(&url);
+                self.out.push(')');
+                self.column = if fits { self.column } else { 0 } + url.len() + 3;
             }
         }
         if closes {
@@ -307,6 +323,17 @@ mod tests {
         ] {
             assert_eq!(text_of(html), text, "{html}");
         }
+    }
+
+    #[test]
+    fn lines_are_as_long_as_readers_like_them() {
+        let words = "some words and others ".repeat(40);
+        let url = format!("https://x.example/{}", "a".repeat(100));
+        let text = text_of(&format!("<p>{words}<a href='{url}'>go</a></p><li>{words}</li>"));
+        assert!(text.lines().all(|line| line.len() <= LINE_OCTETS_WANTED || line.contains(&url)));
+        assert!(text.lines().filter(|line| line.len() > LINE_OCTETS_WANTED - 12).count() > 20);
+        let told: Vec<_> = text.split_whitespace().collect();
+        assert_eq!(told.join(" "), format!("{words}go ({url}) - {}", words.trim()));
     }
 
     #[test]
