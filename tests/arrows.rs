@@ -18,16 +18,22 @@ use std::path::PathBuf;
 /// Each crate, and the only crates of the house that it may import. Ground floor first.
 const FLOORS: &[(&str, &[&str])] = &[
     ("engine/core", &[]),
+    ("engine/api", &[]),
     ("engine/journal", &["core"]),
     ("engine/spool", &["core", "journal"]),
     ("engine/events", &["core", "journal"]),
+    ("engine/registry", &["core", "journal"]),
     ("engine/egress", &["core"]),
     ("config", &["core"]),
     ("engine/ingress", &["core", "spool", "events"]),
     ("engine/delivery", &["core", "spool", "events", "egress"]),
+    ("engine/http", &["core", "api", "registry", "events", "ingress", "delivery"]),
     (
         "engine/maily",
-        &["core", "journal", "spool", "events", "egress", "config", "ingress", "delivery"],
+        &[
+            "core", "api", "journal", "spool", "events", "registry", "egress", "config", "ingress",
+            "delivery", "http",
+        ],
     ),
 ];
 

@@ -1,0 +1,56 @@
+//! The routes of the API: behind the guard, with their description.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::IntoResponse;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::audits;
+use crate::describe;
+use crate::fault::Fault;
+use crate::guard;
+use crate::parts::Shared;
+use crate::projects;
+use crate::sessions;
+use crate::templates;
+use crate::tokens;
+
+/// The handlers, each with its description. What each needs stands in [`crate::routes::ROUTES`].
+fn handlers() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::default()
+        .routes(routes!(sessions::whoami))
+        .routes(routes!(sessions::issue_jwt))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::show))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::show, tokens::revoke))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::show, templates::put, templates::remove))
+        .routes(routes!(templates::versions))
+        .routes(routes!(templates::show_version))
+        .routes(routes!(audits::list))
+}
+
+/// The description of all routes (OpenAPI 3.1), as JSON.
+pub fn description() -> serde_json::Value {
+    describe::whole(handlers().into_openapi())
+}
+
+/// All routes.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let (router, description): (Router<Arc<Shared>>, OpenApi) = handlers().split_for_parts();
+    let described = describe::routes(&describe::whole(description));
+    router
+        .merge(described)
+        .fallback(|| async { Fault::not_found("there is nothing at this path").into_response() })
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))
+        .with_state(shared)
+}
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

@@ -1,0 +1,416 @@
+//! Tests of the routes, in memory: the table against the description, who may do what, and what is
+//! written down.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use serde_json::Value;
+use serde_json::json;
+use tempfile::TempDir;
+use tower_service::Service;
+
+use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
+use maily_registry::audit::Audit;
+use maily_registry::chance::Chance;
+use maily_registry::chance::NoChance;
+use maily_registry::registry::Registry;
+
+use super::*;
+use crate::budget::Budget;
+use crate::parts::Parts;
+use crate::presence::Presence;
+use crate::routes::Needs;
+use crate::routes::ROUTES;
+
+struct Machine;
+
+impl Chance for Machine {
+    fn fill(&self, octets: &mut [u8]) -> Result<(), NoChance> {
+        aws_lc_rs::rand::fill(octets).map_err(|_| NoChance)
+    }
+}
+
+/// A clock that is moved by hand.
+struct Hand(AtomicU64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct World {
+    router: Router,
+    shared: Arc<Shared>,
+    clock: Arc<Hand>,
+    _folder: TempDir,
+}
+
+struct Said {
+    status: u16,
+    headers: hyper::HeaderMap,
+    body: Value,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hand(AtomicU64::new(1_800_000_000)));
+        let parts = Parts {
+            registry: Registry::open(&folder.path().join("registry")).unwrap(),
+            audit: Audit::open(&folder.path().join("audit")).unwrap(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            chance: Arc::new(Machine),
+            budget: Budget { count: 10_000, per: Duration::from_secs(60) },
+        };
+        let shared = Shared::new(parts);
+        Self { router: router(Arc::clone(&shared)), shared, clock, _folder: folder }
+    }
+
+    async fn send(&self, mut request: Request<Body>, from: Presence) -> Said {
+        request.extensions_mut().insert(from);
+        let Ok(response): Result<Response, _> = self.router.clone().call(request).await;
+        let (head, body) = response.into_parts();
+        let octets = axum::body::to_bytes(body, 10 << 20).await.unwrap();
+        let body = serde_json::from_slice(&octets).unwrap_or(Value::Null);
+        Said { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    /// Asks with a token.
+    async fn ask(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Said {
+        self.send(request(method, path, Some(token), body), remote(1)).await
+    }
+
+    /// Asks as the owner, on the socket.
+    async fn own(&self, method: &str, path: &str, project: Option<&str>, body: &Value) -> Said {
+        let mut request = request(method, path, None, Some(body));
+        if let Some(project) = project {
+            request.headers_mut().insert("maily-project", project.parse().unwrap());
+        }
+        self.send(request, Presence::Local { uid: 0 }).await
+    }
+
+    async fn project(&self, name: &str) {
+        let made = self.own("POST", "/v1/projects", None, &json!({ "name": name })).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+
+    async fn token(&self, project: Option<&str>, role: &str) -> String {
+        let made = self.own("POST", "/v1/tokens", project, &json!({ "role": role })).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.body["secret"].as_str().unwrap().to_owned()
+    }
+
+    fn audit(&self) -> Vec<(String, String, u16)> {
+        let page = self.shared.parts.audit.page(None, 0, 10_000).unwrap();
+        let row = |(entry, _): &(maily_registry::audit_entry::Entry, _)| {
+            let deed = &entry.deed;
+            (deed.actor.to_string(), deed.action.to_string(), deed.outcome)
+        };
+        page.entries.iter().map(row).collect()
+    }
+}
+
+const fn remote(last: u8) -> Presence {
+    Presence::Remote(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, last)))
+}
+
+fn request(method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    match body {
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap(),
+        None => request.body(Body::empty()).unwrap(),
+    }
+}
+
+/// A path of the table with something in its places.
+fn filled(path: &str) -> String {
+    path.replace("{project}", "a")
+        .replace("{token}", "00000000000")
+        .replace("{template}", "hello")
+        .replace("{version}", "1")
+}
+
+fn body_for(method: &str, path: &str) -> Option<Value> {
+    match (method, path) {
+        ("POST", "/v1/auth/jwt") => Some(json!({})),
+        ("POST", "/v1/projects") => Some(json!({ "name": "new" })),
+        ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
+        ("PUT", _) => Some(json!({ "subject": "s", "text": "t" })),
+        ("POST", other) => panic!("say what {other} is sent"),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_table_and_the_description_name_the_same_routes() {
+    let description = description();
+    let mut described = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            described.push(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let open = ["GET /openapi.json", "GET /docs"];
+    let mut table: Vec<_> =
+        ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    table.retain(|route| !open.contains(&route.as_str()));
+    described.sort();
+    table.sort();
+    assert_eq!(table, described);
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+}
+
+#[test]
+fn every_schema_that_is_named_is_there() {
+    let description = description();
+    let text = description.to_string();
+    for name in text.split("#/components/schemas/").skip(1) {
+        let name = name.split('"').next().unwrap();
+        assert!(description["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_role_meets_every_route_as_the_table_says() {
+    let world = World::new();
+    world.project("a").await;
+    let everywhere = world.token(None, "owner").await;
+    for role in ["owner", "admin", "editor", "viewer", "api"] {
+        let token = world.token(Some("a"), role).await;
+        let known = match role {
+            "owner" => maily_registry::permission::Role::Owner,
+            "admin" => maily_registry::permission::Role::Admin,
+            "editor" => maily_registry::permission::Role::Editor,
+            "viewer" => maily_registry::permission::Role::Viewer,
+            _ => maily_registry::permission::Role::Api,
+        };
+        for route in ROUTES {
+            let (path, body) = (filled(route.path), body_for(route.method, route.path));
+            let may = match route.needs {
+                Needs::Nothing | Needs::Somebody => true,
+                Needs::May(permission) => known.permissions().allow(permission),
+                Needs::MayEverywhere(_) => false,
+            };
+            let said = world.ask(route.method, &path, &token, body.as_ref()).await;
+            let asked = format!("{role} {} {path}: {} {}", route.method, said.status, said.body);
+            if may {
+                assert!(![401, 403, 405, 500].contains(&said.status), "{asked}");
+            } else {
+                assert_eq!(said.status, 403, "{asked}");
+            }
+            let nobody = request(route.method, &path, None, body.as_ref());
+            let nobody = world.send(nobody, remote(2)).await;
+            let open = route.needs == Needs::Nothing;
+            assert_eq!(nobody.status, if open { 200 } else { 401 }, "nobody: {asked}");
+        }
+    }
+    let made = world.ask("POST", "/v1/projects", &everywhere, Some(&json!({"name": "b"}))).await;
+    assert_eq!(made.status, 201);
+}
+
+#[tokio::test]
+async fn projects_do_not_see_each_other() {
+    let world = World::new();
+    world.project("a").await;
+    world.project("b").await;
+    let (a, b) = (world.token(Some("a"), "admin").await, world.token(Some("b"), "admin").await);
+    let words = json!({ "subject": "s", "text": "a's" });
+    assert_eq!(world.ask("PUT", "/v1/templates/hi", &a, Some(&words)).await.status, 201);
+    assert_eq!(world.ask("GET", "/v1/templates/hi", &b, None).await.status, 404);
+    assert_eq!(world.ask("DELETE", "/v1/templates/hi", &b, None).await.status, 404);
+    assert_eq!(world.ask("GET", "/v1/projects/a", &b, None).await.status, 404);
+    let list = world.ask("GET", "/v1/projects", &b, None).await.body;
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+    let ours = world.ask("GET", "/v1/tokens", &a, None).await.body;
+    let id = ours["data"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(ours["data"].as_array().unwrap().len(), 1);
+    assert_eq!(world.ask("DELETE", &format!("/v1/tokens/{id}"), &b, None).await.status, 404);
+    let mut named = request("GET", "/v1/templates/hi", Some(&b), None);
+    named.headers_mut().insert("maily-project", "a".parse().unwrap());
+    assert_eq!(world.send(named, remote(1)).await.status, 403);
+    let seen = world.ask("GET", "/v1/audit?limit=1000", &b, None).await.body;
+    let projects = seen["data"].as_array().unwrap().iter().map(|row| &row["project"]);
+    assert!(projects.into_iter().all(|project| project == "b"), "{seen}");
+}
+
+#[tokio::test]
+async fn nobody_makes_or_revokes_more_than_they_are() {
+    let world = World::new();
+    world.project("a").await;
+    let (owner, admin) =
+        (world.token(Some("a"), "owner").await, world.token(Some("a"), "admin").await);
+    let make = |role: &str| json!({ "role": role });
+    let said = world.ask("POST", "/v1/tokens", &admin, Some(&make("owner"))).await;
+    assert_eq!(said.status, 403, "{}", said.body);
+    let made = world.ask("POST", "/v1/tokens", &admin, Some(&make("admin"))).await;
+    assert_eq!((made.status, &made.body["token"]["project"]), (201, &json!("a")));
+    let place = made.headers["location"].to_str().unwrap().to_owned();
+    assert_eq!(world.ask("DELETE", &place, &admin, None).await.status, 204);
+    assert_eq!(world.ask("DELETE", &place, &admin, None).await.status, 404);
+    let id = owner[8..19].to_owned();
+    let place = format!("/v1/tokens/{id}");
+    assert_eq!(world.ask("DELETE", &place, &admin, None).await.status, 403);
+    assert_eq!(world.ask("DELETE", &place, &owner, None).await.status, 409, "its own");
+}
+
+#[tokio::test]
+async fn a_jwt_may_what_it_was_made_for_and_makes_no_other() {
+    let world = World::new();
+    world.project("a").await;
+    let admin = world.token(Some("a"), "admin").await;
+    let narrow = json!({ "scopes": ["read"] });
+    let made = world.ask("POST", "/v1/auth/jwt", &admin, Some(&narrow)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let jwt = made.body["token"].as_str().unwrap().to_owned();
+    let who = world.ask("GET", "/v1/whoami", &jwt, None).await.body;
+    assert!(who["actor"].as_str().unwrap().starts_with("jwt:"), "{who}");
+    assert_eq!(world.ask("GET", "/v1/templates", &jwt, None).await.status, 200);
+    assert_eq!(world.ask("GET", "/v1/tokens", &jwt, None).await.status, 403);
+    assert_eq!(world.ask("POST", "/v1/auth/jwt", &jwt, Some(&narrow)).await.status, 403);
+    world.clock.0.fetch_add(900, Ordering::Relaxed);
+    assert_eq!(world.ask("GET", "/v1/templates", &jwt, None).await.status, 401);
+}
+
+#[tokio::test]
+async fn every_change_is_written_down_also_a_refused_one_and_no_secret_is() {
+    let world = World::new();
+    world.project("a").await;
+    let viewer = world.token(Some("a"), "viewer").await;
+    let words = json!({ "subject": "s", "text": "t" });
+    assert_eq!(world.ask("PUT", "/v1/templates/hi", &viewer, Some(&words)).await.status, 403);
+    assert_eq!(world.ask("DELETE", "/v1/templates/hi", "mk_live_x", None).await.status, 401);
+    let before = world.audit().len();
+    assert_eq!(world.ask("GET", "/v1/templates", &viewer, None).await.status, 200);
+    assert_eq!(world.audit().len(), before, "who reads is not written down");
+    let bad = world.own("PUT", "/v1/templates/hi", Some("a"), &json!({ "subject": 3 })).await;
+    assert_eq!(bad.status, 422);
+    let token = format!("token:{}", &viewer[8..19]);
+    let expected = [
+        ("uid:0", "POST /v1/projects", 201),
+        ("uid:0", "POST /v1/tokens", 201),
+        (&token, "PUT /v1/templates/{template}", 403),
+        ("nobody", "DELETE /v1/templates/{template}", 401),
+        ("uid:0", "PUT /v1/templates/{template}", 422),
+    ];
+    let expected = expected.map(|(who, what, status)| (who.to_owned(), what.to_owned(), status));
+    assert_eq!(world.audit(), expected);
+    let all = format!("{:?}", world.shared.parts.audit.page(None, 0, 100).unwrap());
+    assert!(!all.contains("mk_live_"), "{all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_guesses_waits_and_is_then_not_heard() {
+    let world = World::new();
+    world.project("a").await;
+    let right = world.token(Some("a"), "viewer").await;
+    let wrong = format!("{}x", &right[..right.len() - 1]);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..maily_ingress::throttle::WRONG_FREE_MAX {
+        assert_eq!(world.ask("GET", "/v1/whoami", &wrong, None).await.status, 401);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    for _ in maily_ingress::throttle::WRONG_FREE_MAX..maily_ingress::throttle::WRONG_MAX {
+        assert_eq!(world.ask("GET", "/v1/whoami", &wrong, None).await.status, 401);
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(100), "{:?}", begun.elapsed());
+    let said = world.ask("GET", "/v1/whoami", &right, None).await;
+    assert_eq!((said.status, said.headers.contains_key("retry-after")), (429, true));
+    let elsewhere = request("GET", "/v1/whoami", Some(&right), None);
+    assert_eq!(world.send(elsewhere, remote(9)).await.status, 200, "from another address");
+    world.clock.0.fetch_add(900, Ordering::Relaxed);
+    assert_eq!(world.ask("GET", "/v1/whoami", &right, None).await.status, 200, "forgotten");
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_when_to_come_again() {
+    let world = World::new();
+    world.project("a").await;
+    let token = world.token(Some("a"), "viewer").await;
+    world.shared.limit(Budget { count: 2, per: Duration::from_secs(10) });
+    let first = world.ask("GET", "/v1/whoami", &token, None).await;
+    assert_eq!(first.headers["ratelimit-policy"], "\"token\";q=2;w=10");
+    assert_eq!(first.headers["ratelimit"], "\"token\";r=1;t=5");
+    assert_eq!(world.ask("GET", "/v1/whoami", &token, None).await.status, 200);
+    let third = world.ask("GET", "/v1/whoami", &token, None).await;
+    assert_eq!((third.status, third.headers["retry-after"].to_str().unwrap()), (429, "5"));
+    world.clock.0.fetch_add(5, Ordering::Relaxed);
+    assert_eq!(world.ask("GET", "/v1/whoami", &token, None).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_nowhere_or_for_another_method_is_a_problem_too() {
+    let world = World::new();
+    for (method, path, status) in [
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v1/whoami/", 404),
+        ("POST", "/v1/whoami", 405),
+        ("PATCH", "/v1/templates/x", 405),
+        ("OPTIONS", "/v1/tokens", 405),
+    ] {
+        let said = world.send(request(method, path, None, None), remote(1)).await;
+        assert_eq!(said.status, status, "{method} {path}");
+        assert_eq!(said.headers["content-type"], "application/problem+json");
+        let id = said.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(said.body["instance"], format!("urn:maily:request:{id}"));
+        assert_eq!(said.headers.contains_key("allow"), status == 405);
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_somebody_else_changed_is_not_overwritten() {
+    let world = World::new();
+    world.project("a").await;
+    let editor = world.token(Some("a"), "editor").await;
+    let words = json!({ "subject": "s", "text": "t" });
+    let put = |field: &'static str, value: &'static str| {
+        let mut request = request("PUT", "/v1/templates/hi", Some(&editor), Some(&words));
+        request.headers_mut().insert(field, value.parse().unwrap());
+        world.send(request, remote(1))
+    };
+    assert_eq!(put("if-none-match", "*").await.status, 201);
+    assert_eq!(put("if-none-match", "*").await.status, 412);
+    let second = put("if-match", "\"1\"").await;
+    assert_eq!((second.status, second.headers["etag"].to_str().unwrap()), (200, "\"2\""));
+    assert_eq!(put("if-match", "\"1\"").await.status, 412);
+    let old = world.ask("GET", "/v1/templates/hi/versions/1", &editor, None).await;
+    assert_eq!((old.status, &old.body["version"]["version"]), (200, &json!(1)));
+}
+
+#[tokio::test]
+async fn bodies_share_their_room() {
+    let world = World::new();
+    world.project("a").await;
+    let editor = world.token(Some("a"), "editor").await;
+    let words = json!({ "subject": "s", "text": "t" });
+    let all = world.shared.room.available_permits();
+    let taken = world.shared.room.try_acquire_many(u32::try_from(all).unwrap()).unwrap();
+    let said = world.ask("PUT", "/v1/templates/hi", &editor, Some(&words)).await;
+    assert_eq!((said.status, said.headers["retry-after"].to_str().unwrap()), (503, "5"));
+    drop(taken);
+    assert_eq!(world.ask("PUT", "/v1/templates/hi", &editor, Some(&words)).await.status, 201);
+    assert_eq!(world.shared.room.available_permits(), all, "it is given back");
+}
+
+#[tokio::test]
+async fn the_page_of_the_documentation_runs_its_own_script_only() {
+    let world = World::new();
+    let said = world.send(request("GET", "/docs", None, None), remote(1)).await;
+    let policy = said.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("script-src 'sha256-") && !policy.contains("http"), "{policy}");
+    let page = include_str!("docs.html");
+    assert_eq!(page.matches("<script>").count(), 1);
+    assert!(!page.contains("http://") && !page.contains("https://"), "nobody else is asked");
+}

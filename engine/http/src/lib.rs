@@ -1,0 +1,24 @@
+//! The HTTP sockets: the API for programs and operators, and whatever the public reaches us by.
+//! Doors: [`api::router`] makes the routes, [`server::serve`] answers on a listener.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod api;
+mod audits;
+pub mod body;
+pub mod budget;
+mod convert;
+mod describe;
+pub mod fault;
+mod guard;
+pub mod meters;
+pub mod paging;
+pub mod parts;
+mod presence;
+pub mod principal;
+mod projects;
+pub mod routes;
+pub mod server;
+mod sessions;
+mod templates;
+mod tokens;

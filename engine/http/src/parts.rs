@@ -1,0 +1,68 @@
+//! What the routes stand on: handed over by whoever knows the configuration.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use maily_core::clock::Clock;
+use maily_ingress::throttle::Throttle;
+use maily_registry::audit::Audit;
+use maily_registry::chance::Chance;
+use maily_registry::registry::Registry;
+
+use crate::budget::Budget;
+use crate::budget::Spending;
+use crate::meters::Meters;
+
+/// The most octets of all bodies that are being received or worked on.
+pub const BODIES_OCTETS_MAX: usize = 256 << 20;
+/// Bodies are counted in pieces of so many octets.
+pub(crate) const PIECE_OCTETS: usize = 1 << 10;
+
+/// What the routes stand on.
+#[derive(Clone)]
+pub struct Parts {
+    /// Projects, tokens and templates.
+    pub registry: Registry,
+    /// Who changed what.
+    pub audit: Audit,
+    /// What the time is.
+    pub clock: Arc<dyn Clock>,
+    /// What nobody can guess.
+    pub chance: Arc<dyn Chance>,
+    /// How often each token may ask.
+    pub budget: Budget,
+}
+
+/// All that requests share.
+pub struct Shared {
+    /// What they stand on.
+    pub parts: Parts,
+    /// Who guessed wrong of late.
+    pub(crate) throttle: Mutex<Throttle>,
+    /// How often each token may ask, and has.
+    pub(crate) spending: Mutex<(Budget, Spending)>,
+    /// How often each route was asked.
+    pub meters: Arc<Meters>,
+    /// Room for bodies.
+    pub(crate) room: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// All that requests share, at the start.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            throttle: Mutex::default(),
+            spending: Mutex::new((parts.budget, Spending::default())),
+            meters: Arc::default(),
+            room: Arc::new(Semaphore::new(BODIES_OCTETS_MAX / PIECE_OCTETS)),
+            parts,
+        })
+    }
+
+    /// Another budget from now on.
+    pub fn limit(&self, budget: Budget) {
+        self.spending.lock().0 = budget;
+    }
+}

@@ -1,0 +1,286 @@
+//! `/v1/templates`.
+
+use std::sync::Arc;
+
+use axum::extract::Path;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+
+use maily_api::page::Page;
+use maily_api::page::PageQuery;
+use maily_api::template::Template;
+use maily_api::template::TemplateContent;
+use maily_api::template::TemplateVersion;
+use maily_registry::name::Name;
+use maily_registry::storing::TemplateDraft;
+use maily_registry::template;
+use maily_registry::template::TEMPLATE_OCTETS_MAX;
+
+use crate::answer::Answer;
+use crate::answer::Outcome;
+use crate::body::Json;
+use crate::convert;
+use crate::fault::Fault;
+use crate::paging::Rows;
+use crate::paging::Wanted;
+use crate::parts::Shared;
+use crate::principal::InProject;
+use crate::principal::Principal;
+
+/// The most characters of a subject: those of a line (RFC 5322 2.1.1).
+const SUBJECT_CHARACTERS_MAX: usize = 998;
+
+fn no_template() -> Fault {
+    Fault::not_found("there is no such template")
+}
+
+fn name_of(text: &str) -> Result<Name, Fault> {
+    text.parse().map_err(|_| no_template())
+}
+
+/// A template, with its version as its ETag.
+struct Tagged(StatusCode, template::Template);
+
+impl IntoResponse for Tagged {
+    fn into_response(self) -> Response {
+        let tag = HeaderValue::from_str(&format!("\"{}\"", self.1.version.number));
+        let shown = Template {
+            version: convert::version(self.1.version),
+            content: convert::content(self.1.content),
+        };
+        let mut response = Answer(self.0, shown).into_response();
+        if let Ok(tag) = tag {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+/// List templates
+///
+/// The newest version of each.
+#[utoipa::path(
+    get,
+    path = "/v1/templates",
+    tag = "templates",
+    params(PageQuery),
+    responses((status = 200, body = Page<TemplateVersion>))
+)]
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    wanted: Wanted,
+) -> Outcome<Rows<TemplateVersion>> {
+    let after: Option<Name> = wanted.cursor(|text| text.parse().ok())?;
+    let rows = shared.parts.registry.templates(&project, after.as_ref(), wanted.looked_for());
+    Ok(wanted.page(rows, |row| row.name.to_string(), convert::version))
+}
+
+/// Show a template
+///
+/// Its newest version.
+#[utoipa::path(
+    get,
+    path = "/v1/templates/{template}",
+    tag = "templates",
+    params(("template" = String, Path, description = "Its name", max_length = 63)),
+    responses((status = 200, body = Template))
+)]
+pub(crate) async fn show(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    Path(name): Path<String>,
+) -> Outcome<Response> {
+    let found = shared.parts.registry.template(&project, &name_of(&name)?, None);
+    Ok(Tagged(StatusCode::OK, found.ok_or_else(no_template)?).into_response())
+}
+
+/// Store a template
+///
+/// It becomes the newest version; those before it stay, up to 50 of them. With `If-Match` and the
+/// ETag of a version, only if that is still the newest one; with `If-None-Match: *`, only if there
+/// is none.
+#[utoipa::path(
+    put,
+    path = "/v1/templates/{template}",
+    tag = "templates",
+    params(
+        (
+            "template" = String,
+            Path,
+            description = "Its name",
+            min_length = 1,
+            max_length = 63,
+            pattern = "^[a-z0-9][a-z0-9._-]{0,62}$"
+        ),
+        ("If-Match" = Option<String>, Header, description = "The ETag that it must have"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be none")
+    ),
+    request_body = TemplateContent,
+    responses(
+        (status = 200, body = Template, description = "a new version"),
+        (status = 201, body = Template, description = "the first version"),
+        (status = 409, description = "there are too many"),
+        (status = 412, description = "somebody else changed it")
+    )
+)]
+pub(crate) async fn put(
+    State(shared): State<Arc<Shared>>,
+    principal: Principal,
+    InProject(project): InProject,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Json(content): Json<TemplateContent>,
+) -> Outcome<Response> {
+    let name = name.parse::<Name>();
+    let name = name.map_err(|error| Fault::malformed(format!("the template's name: {error}")))?;
+    let expected = expected(&headers)?;
+    let content = checked(content)?;
+    let draft = TemplateDraft { project, name, content, created_by: principal.actor(), expected };
+    let made = shared.parts.registry.put_template(draft, shared.parts.clock.now()).await?;
+    let first = made.version.number == 1;
+    let status = if first { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Tagged(status, made).into_response())
+}
+
+/// Which version must be the newest, if that is said (RFC 9110 13.1).
+fn expected(headers: &HeaderMap) -> Result<Option<u32>, Fault> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
+        (None, None) => Ok(None),
+        (None, Some("*")) => Ok(Some(0)),
+        (Some(tag), None) => {
+            let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            let number = quoted.and_then(|number| number.parse().ok()).filter(|n| *n > 0);
+            number.map(Some).ok_or_else(|| {
+                let detail = "If-Match names no version that there was";
+                Fault::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
+            })
+        }
+        _ => Err(Fault::malformed("say If-Match with an ETag, or If-None-Match: *")),
+    }
+}
+
+/// What a template says, if it may.
+fn checked(content: TemplateContent) -> Result<template::Content, Fault> {
+    let mut errors = Vec::new();
+    errors.extend(convert::line("/subject", &content.subject, SUBJECT_CHARACTERS_MAX));
+    if !errors.is_empty() {
+        return Err(Fault::invalid(errors));
+    }
+    if content.text.is_none() && content.html.is_none() {
+        return Err(Fault::invalid_at("", "empty", "there must be text, html or both"));
+    }
+    let content = convert::content_of(content);
+    if content.octets() > TEMPLATE_OCTETS_MAX {
+        let detail = format!("all of it may have {TEMPLATE_OCTETS_MAX} octets at most");
+        return Err(Fault::invalid_at("", "too_long", detail));
+    }
+    Ok(content)
+}
+
+/// Remove a template
+///
+/// With all its versions. Mail that was pinned to one keeps its words.
+#[utoipa::path(
+    delete,
+    path = "/v1/templates/{template}",
+    tag = "templates",
+    params(("template" = String, Path, description = "Its name", max_length = 63)),
+    responses((status = 204, description = "it is gone"))
+)]
+pub(crate) async fn remove(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    Path(name): Path<String>,
+) -> Outcome<StatusCode> {
+    shared.parts.registry.remove_template(&project, &name_of(&name)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// List the versions of a template
+#[utoipa::path(
+    get,
+    path = "/v1/templates/{template}/versions",
+    tag = "templates",
+    params(("template" = String, Path, description = "Its name", max_length = 63), PageQuery),
+    responses((status = 200, body = Page<TemplateVersion>))
+)]
+pub(crate) async fn versions(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    Path(name): Path<String>,
+    wanted: Wanted,
+) -> Outcome<Rows<TemplateVersion>> {
+    let after: Option<u32> = wanted.cursor(|text| text.parse().ok())?;
+    let (registry, name) = (&shared.parts.registry, name_of(&name)?);
+    registry.template(&project, &name, None).ok_or_else(no_template)?;
+    let rows = registry.versions(&project, &name, after, wanted.looked_for());
+    Ok(wanted.page(rows, |row| row.number.to_string(), convert::version))
+}
+
+/// Show a version of a template
+#[utoipa::path(
+    get,
+    path = "/v1/templates/{template}/versions/{version}",
+    tag = "templates",
+    params(
+        ("template" = String, Path, description = "Its name", max_length = 63),
+        ("version" = u32, Path, description = "Its number", minimum = 1)
+    ),
+    responses((status = 200, body = Template))
+)]
+pub(crate) async fn show_version(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    Path((name, version)): Path<(String, String)>,
+) -> Outcome<Response> {
+    let number: u32 = version.parse().map_err(|_| no_template())?;
+    let found = shared.parts.registry.template(&project, &name_of(&name)?, Some(number));
+    Ok(Tagged(StatusCode::OK, found.ok_or_else(no_template)?).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(subject: &str, text: Option<&str>) -> TemplateContent {
+        let text = text.map(str::to_owned);
+        TemplateContent { subject: subject.to_owned(), text, html: None }
+    }
+
+    #[test]
+    fn a_subject_is_one_line_and_something_must_be_said() {
+        assert!(checked(content("Hello {{ name }}", Some("x"))).is_ok());
+        for bad in [
+            content("a\r\nBcc: b@c.example", Some("x")),
+            content(&"a".repeat(SUBJECT_CHARACTERS_MAX + 1), Some("x")),
+            content("a", None),
+            content("", Some(&"x".repeat(TEMPLATE_OCTETS_MAX + 1))),
+        ] {
+            assert_eq!(checked(bad).unwrap_err().status(), 422);
+        }
+        assert!(checked(content("", Some(&"x".repeat(TEMPLATE_OCTETS_MAX)))).is_ok());
+    }
+
+    #[test]
+    fn conditions_name_a_version_or_none() {
+        let with = |name: header::HeaderName, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            expected(&headers).map_err(|fault| fault.status())
+        };
+        assert_eq!(expected(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(with(header::IF_MATCH, "\"3\""), Ok(Some(3)));
+        assert_eq!(with(header::IF_NONE_MATCH, "*"), Ok(Some(0)));
+        for bad in ["3", "\"0\"", "*", "\"x\"", "W/\"3\""] {
+            assert_eq!(with(header::IF_MATCH, bad), Err(412), "{bad}");
+        }
+        assert_eq!(with(header::IF_NONE_MATCH, "\"3\""), Err(400));
+    }
+}

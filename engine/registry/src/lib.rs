@@ -1,0 +1,20 @@
+//! What operators registered: projects, tokens and templates; and the log of who changed what.
+//! Doors: [`registry::Registry`], [`audit::Audit`].
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod audit_entry;
+pub mod audit_walk;
+pub mod base62;
+pub mod chance;
+pub mod error;
+pub mod issuing;
+pub mod jwt;
+pub mod name;
+pub mod permission;
+pub mod project;
+pub mod registry;
+mod shelf;
+pub mod storing;
+pub mod template;
+pub mod token;
