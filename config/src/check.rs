@@ -30,6 +30,7 @@ pub(crate) fn check(config: &Config) -> Vec<Fault> {
     sources_and_routes(config, &mut faults);
     pools(config, &mut faults);
     signing(config, &mut faults);
+    serving(config, &mut faults);
     faults.0
 }
 
@@ -131,6 +132,8 @@ fn bounds(config: &Config, faults: &mut Faults) {
         ("smtp.sessions_max", smtp.sessions_max.into()),
         ("smtp.sessions_per_address_max", smtp.sessions_per_address_max.into()),
         ("smtp.auth_failures_max", smtp.auth_failures_max.into()),
+        ("http.connections_max", config.http.connections_max.into()),
+        ("http.connections_per_address_max", config.http.connections_per_address_max.into()),
         ("egress.port", config.egress.port.into()),
         ("egress.connections_max", config.egress.connections_max.into()),
         ("limits.connections_max", config.limits.connections_max.into()),
@@ -254,5 +257,34 @@ fn signing(config: &Config, faults: &mut Faults) {
         if dkim.key.as_os_str().is_empty() {
             faults.add(&[&format!("dkim.{index}.key")], "a [[dkim]] needs a key");
         }
+    }
+}
+
+/// A token must not be sent in clear over a network, and no two sockets share an address.
+fn serving(config: &Config, faults: &mut Faults) {
+    let (public, api) = (&config.http.public, &config.http.api);
+    for (table, certificate, key) in [
+        ("http.public", &public.certificate, &public.key),
+        ("http.api", &api.certificate, &api.key),
+    ] {
+        if certificate.is_some() != key.is_some() {
+            let keys = [format!("{table}.certificate"), format!("{table}.key")];
+            let keys = keys.iter().map(String::as_str).collect::<Vec<_>>();
+            faults.add(&keys, format!("{table} needs both certificate and key, or neither"));
+        }
+    }
+    if api.certificate.is_none() && api.listen.is_some_and(|at| !at.ip().is_loopback()) {
+        let text = "http.api.listen must be a loopback address, or have certificate and key: \
+                    tokens are not sent in clear";
+        faults.add(&["http.api.listen"], text);
+    }
+    let mut taken: Vec<_> = config.listener.iter().map(|listener| listener.address).collect();
+    taken.extend(config.ops.listen);
+    for (key, listen) in [("http.public.listen", public.listen), ("http.api.listen", api.listen)] {
+        let Some(listen) = listen.filter(|listen| listen.port() != 0) else { continue };
+        if taken.contains(&listen) {
+            faults.add(&[key], format!("{listen} is another listener's already"));
+        }
+        taken.push(listen);
     }
 }

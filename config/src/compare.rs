@@ -15,6 +15,10 @@ pub(crate) const RESTART: &[&str] = &[
     "events.segment_size",
     "listener.*.address",
     "dkim_threads",
+    "registry.folder",
+    "http.public.listen",
+    "http.api.listen",
+    "http.admin.listen",
     "ops.listen",
     "log.format",
 ];

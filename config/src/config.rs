@@ -5,6 +5,7 @@
 
 pub mod receiving;
 pub mod sending;
+pub mod serving;
 pub mod storage;
 pub mod watching;
 
@@ -24,6 +25,11 @@ use crate::config::sending::Retry;
 use crate::config::sending::Route;
 use crate::config::sending::Site;
 use crate::config::sending::Source;
+use crate::config::serving::Admin;
+use crate::config::serving::Api;
+use crate::config::serving::Http;
+use crate::config::serving::Public;
+use crate::config::serving::Registry;
 use crate::config::storage::Events;
 use crate::config::storage::Spool;
 use crate::config::watching::Log;
@@ -73,6 +79,10 @@ section! {
         retry: Retry = Retry::default(), table {};
         /// Which mail is signed, and with which key.
         dkim: Vec<Dkim> = Vec::new(), table {};
+        /// What operators registered.
+        registry: Registry = Registry::default(), table {};
+        /// The listeners for HTTP.
+        http: Http = Http::default(), table {};
         /// The listener for health checks and metrics.
         ops: Ops = Ops::default(), table {};
         /// The diagnostic log.
@@ -93,6 +103,10 @@ impl Config {
         self.events.segment_size = old.events.segment_size;
         self.dkim_threads = old.dkim_threads;
         self.ops.listen = old.ops.listen;
+        self.registry.folder.clone_from(&old.registry.folder);
+        self.http.public.listen = old.http.public.listen;
+        self.http.api.listen = old.http.api.listen;
+        self.http.admin.listen.clone_from(&old.http.admin.listen);
         self.log.format = old.log.format;
         self.source.clone_from(&old.source);
         self.pool.clone_from(&old.pool);
@@ -124,6 +138,11 @@ pub(crate) const SECTIONS: &[Section] = &[
     Site::SECTION,
     Retry::SECTION,
     Dkim::SECTION,
+    Registry::SECTION,
+    Http::SECTION,
+    Public::SECTION,
+    Api::SECTION,
+    Admin::SECTION,
     Ops::SECTION,
     Log::SECTION,
 ];

@@ -270,3 +270,57 @@ fn a_problem_found_later_is_shown_in_its_file() {
     );
     assert_eq!(loaded.places().collect::<Vec<_>>(), [main.display().to_string()]);
 }
+
+#[test]
+fn tokens_do_not_go_in_clear_over_a_network() {
+    check(
+        "[http.api]\nlisten = \"192.0.2.1:8025\"\n",
+        "maily.toml:2:10: http.api.listen must be a loopback address, or have certificate and key: \
+         tokens are not sent in clear
+ 2 | listen = \"192.0.2.1:8025\"
+   |          ^^^^^^^^^^^^^^^^",
+    );
+    let tls = "certificate = \"/c\"\nkey = \"/k\"\n";
+    assert!(parse(&format!("[http.api]\nlisten = \"192.0.2.1:8025\"\n{tls}"), "x").is_ok());
+    assert!(parse("[http.api]\nlisten = \"[::1]:8025\"\n", "x").is_ok());
+    assert!(parse("[http.public]\nlisten = \"192.0.2.1:80\"\n", "x").is_ok());
+    check(
+        "[http.public]\ncertificate = \"/c\"\n",
+        "maily.toml:2:15: http.public needs both certificate and key, or neither
+ 2 | certificate = \"/c\"
+   |               ^^^^",
+    );
+    check(
+        "[http.api]\nlisten = \"127.0.0.1:9925\"\n[ops]\nlisten = \"127.0.0.1:9925\"\n",
+        "maily.toml:2:10: 127.0.0.1:9925 is another listener's already
+ 2 | listen = \"127.0.0.1:9925\"
+   |          ^^^^^^^^^^^^^^^^",
+    );
+    check(
+        "[http]\nconnections_max = 0\n",
+        "maily.toml:2:19: http.connections_max must not be 0
+ 2 | connections_max = 0
+   |                   ^",
+    );
+}
+
+#[test]
+fn links_begin_with_a_plain_url() {
+    let read = |url: &str| parse(&format!("[http.public]\nbase_url = \"{url}\"\n"), "x").is_ok();
+    for good in ["https://l.example", "http://127.0.0.1:8080", "https://[::1]/mail/t"] {
+        assert!(read(good), "{good}");
+    }
+    for bad in [
+        "",
+        "l.example",
+        "https://",
+        "https://l.example/",
+        "ftp://l.example",
+        "https:///x",
+        "https://l.example?a=b",
+        "https://a@l.example",
+        "https://l.example/<x>",
+    ] {
+        assert!(!read(bad), "{bad}");
+    }
+}

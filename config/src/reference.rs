@@ -18,7 +18,7 @@ const INTRODUCTION: &str = "\
 # After all files come single keys: a variable such as MAILY__RETRY__DELAY_MIN=1m, then the
 # argument --set retry.delay_min=1m.
 # HUP reads all this anew. What is wrong changes nothing. These keys need a restart: node.id, the
-# folders, segment_size, hot_size, the addresses of listeners, ops.listen and log.format.
+# folders, segment_size, hot_size, the addresses of all listeners, and log.format.
 #
 # Generated from config/src; do not edit.
 ";

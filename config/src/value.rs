@@ -103,6 +103,13 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl Rate {
+    /// So many in a second.
+    pub(crate) const fn per_second(count: u32) -> Self {
+        Self { count, per: Duration::from_secs(1) }
+    }
+}
+
 impl FromStr for Rate {
     type Err = String;
 
@@ -134,6 +141,38 @@ impl TryFrom<String> for Rate {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+/// What links begin with: `https://links.example.net`, perhaps with a path, without a `/` at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for BaseUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let host = rest.map(|rest| rest.split('/').next().unwrap_or_default());
+        let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&octet);
+        let good = host.is_some_and(|host| !host.is_empty())
+            && text.bytes().all(plain)
+            && !text.ends_with('/');
+        if good {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{text}` is not what links can begin with: write one such as \
+             \"https://links.example.net\", without a / at its end"
+        ))
     }
 }
 

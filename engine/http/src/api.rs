@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::response::IntoResponse;
+use tower_service::Service;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,6 +15,7 @@ use crate::describe;
 use crate::fault::Fault;
 use crate::guard;
 use crate::parts::Shared;
+use crate::presence::Presence;
 use crate::projects;
 use crate::sessions;
 use crate::templates;
@@ -49,6 +51,22 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async { Fault::not_found("there is nothing at this path").into_response() })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))
         .with_state(shared)
+}
+
+/// Answers one request of a process that may do everything: what commands use without a daemon.
+pub async fn answer<B>(
+    shared: Arc<Shared>,
+    request: hyper::Request<B>,
+    from: Presence,
+) -> axum::response::Response
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    let mut request = request.map(axum::body::Body::new);
+    request.extensions_mut().insert(from);
+    let answered = router(shared).call(request).await;
+    answered.unwrap_or_else(|never| match never {})
 }
 
 #[cfg(test)]

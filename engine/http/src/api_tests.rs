@@ -11,7 +11,6 @@ use hyper::Request;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
-use tower_service::Service;
 
 use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
@@ -23,7 +22,6 @@ use maily_registry::registry::Registry;
 use super::*;
 use crate::budget::Budget;
 use crate::parts::Parts;
-use crate::presence::Presence;
 use crate::routes::Needs;
 use crate::routes::ROUTES;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// The other end, as the kernel says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub enum Presence {
     /// A client somewhere.
     Remote(IpAddr),
     /// A process of this machine, which the file's permissions let in (SO_PEERCRED).
@@ -16,7 +16,7 @@ pub(crate) enum Presence {
 
 impl Presence {
     /// As the audit log says it.
-    pub(crate) fn name(self) -> String {
+    pub fn name(self) -> String {
         match self {
             Self::Remote(address) => address.to_string(),
             Self::Local { .. } => "local".to_owned(),

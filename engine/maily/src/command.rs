@@ -1,10 +1,13 @@
 //! The commands: each a file, each a few screens at most.
 
+pub mod audit;
 pub mod check;
 pub mod life;
+pub mod project;
 pub mod queue;
 pub mod send;
 pub mod serve;
 pub mod sink;
+pub mod token;
 pub mod trace;
 pub mod tracked;

@@ -13,10 +13,13 @@ use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
 use maily_delivery::counters::Counters;
 use maily_events::recorder::Recorder;
+use maily_http::meters::Meters;
 use maily_ingress::counters::Counters as Received;
 use maily_ingress::gate::Gate;
+use maily_ingress::seats::Seats;
 use maily_spool::spool::Spool;
 
+use crate::fronts::Fronts;
 use crate::metrics::Exposition;
 use crate::ops::{Check, Watched};
 use crate::pulse::Pulse;
@@ -69,6 +72,10 @@ pub struct Health {
     spool: Spool,
     /// What happened.
     events: Recorder,
+    /// How often each route of the API was asked, if there is one.
+    meters: Option<Arc<Meters>>,
+    /// HTTP connections.
+    seats: Option<Seats>,
     /// What the time is.
     clock: Arc<dyn Clock>,
     /// Failures of the spool when they were last seen to grow, and when that was.
@@ -94,6 +101,8 @@ impl Health {
             gate: receiving.gate(),
             spool: spool.clone(),
             events: events.clone(),
+            meters: None,
+            seats: None,
             clock: Arc::clone(clock),
             failed: Mutex::default(),
         }
@@ -155,6 +164,37 @@ impl Health {
         text.counter("maily_reports_lost_total", help, read(&counters.reports_lost));
         let help = "Given up with nobody to tell.";
         text.counter("maily_double_bounces_total", help, read(&counters.double_bounced));
+    }
+
+    /// Watches the listeners for HTTP, too.
+    #[must_use]
+    pub fn with_http(self, fronts: &Fronts) -> Self {
+        let meters = fronts.shared.as_ref().map(|shared| Arc::clone(&shared.meters));
+        Self { meters, seats: Some(fronts.seats.clone()), ..self }
+    }
+
+    fn http(&self, text: &mut Exposition) {
+        if let Some(seats) = &self.seats {
+            let help = "HTTP connections.";
+            text.gauge("maily_http_connections", help, seats.taken());
+        }
+        let Some(meters) = &self.meters else { return };
+        let readings = meters.read();
+        let (name, help) = ("maily_http_requests_total", "Requests by route and status.");
+        text.family(name, "counter", help);
+        for reading in &readings {
+            for (class, count) in &reading.classes {
+                let labels = [("route", reading.route.as_str()), ("status", class)];
+                text.labelled(name, &labels, count);
+            }
+        }
+        let (name, help) = ("maily_http_request_seconds", "How long an answer took, by route.");
+        text.family(name, "histogram", help);
+        for reading in &readings {
+            let label = ("route", reading.route.as_str());
+            let (buckets, above, sum) = (&reading.buckets, reading.above, reading.seconds);
+            text.labelled_histogram(name, label, buckets, above, sum);
+        }
     }
 
     fn queue(&self, text: &mut Exposition) {
@@ -236,6 +276,7 @@ impl Watched for Health {
         self.outgoing(&mut text);
         self.queue(&mut text);
         self.storage(&mut text);
+        self.http(&mut text);
         text.into_text()
     }
 }

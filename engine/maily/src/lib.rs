@@ -2,15 +2,18 @@
 #![forbid(unsafe_code)]
 
 pub mod certificate;
+pub mod chance;
 pub mod clock;
 pub mod command;
 pub mod dev;
 pub mod exit;
+pub mod fronts;
 pub mod health;
 pub mod keys;
 pub mod logging;
 pub mod metrics;
 pub mod notify;
+pub mod office;
 pub mod ops;
 pub mod policy;
 pub mod preflight;

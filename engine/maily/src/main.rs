@@ -7,11 +7,14 @@ use clap::Parser;
 use clap::Subcommand;
 
 use maily::clock::WallClock;
+use maily::command::audit;
 use maily::command::check;
+use maily::command::project;
 use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
 use maily::command::sink;
+use maily::command::token;
 use maily::command::trace;
 use maily::dev::run as dev;
 use maily::exit::Exit;
@@ -45,6 +48,9 @@ enum Command {
         Exit code 78: something is wrong.")]
     Check(check::Arguments),
     Dev(dev::Arguments),
+    Project(project::Arguments),
+    Token(token::Arguments),
+    Audit(audit::Arguments),
     Queue(queue::QueueArguments),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
@@ -78,6 +84,9 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Serve(arguments) => runtime.block_on(serve::serve(arguments, clock)),
         Command::Check(arguments) => check::check(&arguments),
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
+        Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
+        Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),

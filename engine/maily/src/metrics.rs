@@ -48,15 +48,44 @@ impl Exposition {
         sum: f64,
     ) {
         self.family(name, "histogram", help);
+        self.spread(name, &[], buckets, above, sum);
+    }
+
+    /// One sample of a family that was begun.
+    pub fn labelled(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.sample(name, &written(labels), value);
+    }
+
+    /// One histogram of a family that was begun.
+    pub fn labelled_histogram(
+        &mut self,
+        name: &str,
+        label: (&str, &str),
+        buckets: &[(f64, u64)],
+        above: u64,
+        sum: f64,
+    ) {
+        self.spread(name, &[label], buckets, above, sum);
+    }
+
+    fn spread(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        buckets: &[(f64, u64)],
+        above: u64,
+        sum: f64,
+    ) {
+        let below = |bound: &str| written(&[labels, &[("le", bound)]].concat());
         let mut all = 0;
         for (bound, count) in buckets {
             all += count;
-            self.sample(&format!("{name}_bucket"), &format!("{{le=\"{bound}\"}}"), all);
+            self.sample(&format!("{name}_bucket"), &below(&bound.to_string()), all);
         }
         all += above;
-        self.sample(&format!("{name}_bucket"), "{le=\"+Inf\"}", all);
-        self.sample(&format!("{name}_sum"), "", sum);
-        self.sample(&format!("{name}_count"), "", all);
+        self.sample(&format!("{name}_bucket"), &below("+Inf"), all);
+        self.sample(&format!("{name}_sum"), &written(labels), sum);
+        self.sample(&format!("{name}_count"), &written(labels), all);
     }
 
     /// The text.
@@ -64,7 +93,8 @@ impl Exposition {
         self.0
     }
 
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    /// Begins a family.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing to a string cannot fail.
         let _infallible = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -73,6 +103,15 @@ impl Exposition {
     fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
         let _infallible = writeln!(self.0, "{name}{labels} {value}");
     }
+}
+
+/// Labels as they stand behind a name; nothing if there are none.
+fn written(labels: &[(&str, &str)]) -> String {
+    if labels.is_empty() {
+        return String::new();
+    }
+    let pairs = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
 /// A label's value stands in double quotes.

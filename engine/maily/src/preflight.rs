@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::UdpSocket;
 
+use maily_config::config::receiving::Tls;
 use maily_config::load::Loaded;
 use maily_config::load::Problem;
 
@@ -32,6 +33,17 @@ pub fn files(loaded: &Loaded) -> Vec<Problem> {
     {
         note(&["tls.key"], format!("{error:#}"));
     }
+    for (table, chain, key) in [
+        ("http.public", &config.http.public.certificate, &config.http.public.key),
+        ("http.api", &config.http.api.certificate, &config.http.api.key),
+    ] {
+        let tls = Tls { certificate: chain.clone(), key: key.clone() };
+        if chain.is_some()
+            && let Err(error) = certificate::load(&tls)
+        {
+            note(&[&format!("{table}.certificate")], format!("{error:#}"));
+        }
+    }
     for (index, user) in config.user.iter().enumerate() {
         if let Some(Err(error)) = user.password.as_ref().map(|secret| secret.read()) {
             note(&[&format!("user.{index}.password")], error);
@@ -54,6 +66,9 @@ pub fn addresses(loaded: &Loaded) -> (Vec<Problem>, Vec<String>) {
         wanted.push((format!("listener.{index}.address"), listener.address));
     }
     wanted.extend(loaded.config.ops.listen.map(|at| ("ops.listen".to_owned(), at)));
+    let http = &loaded.config.http;
+    wanted.extend(http.public.listen.map(|at| ("http.public.listen".to_owned(), at)));
+    wanted.extend(http.api.listen.map(|at| ("http.api.listen".to_owned(), at)));
     for (key, address) in wanted {
         match TcpListener::bind(address) {
             Ok(_) => {}

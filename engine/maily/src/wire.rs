@@ -31,6 +31,7 @@ use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::exit::{Exit, Failure};
+use crate::fronts::Fronts;
 use crate::health::{Health, Reloads};
 use crate::keys;
 use crate::ops;
@@ -57,6 +58,8 @@ pub struct Daemon {
     pub events: Recorder,
     /// Where it answers about its health, if it does.
     pub ops: Option<SocketAddr>,
+    /// Where it answers HTTP, if it does.
+    pub fronts: Fronts,
     /// By what it runs now.
     config: Config,
     clock: Arc<dyn Clock>,
@@ -111,11 +114,14 @@ impl Daemon {
             listeners.push(live);
             sessions.spawn(Listener::serve(listener, bound, draining.clone()));
         }
+        let mut fronts = Fronts::bind(config, &clock)?;
+        fronts.serve(&mut sessions, &draining);
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
         let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
         let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock);
+        let health = health.with_http(&fronts);
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
         let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
@@ -125,6 +131,7 @@ impl Daemon {
             spool,
             events,
             ops,
+            fronts,
             config: config.clone(),
             clock,
             receiving,
@@ -155,7 +162,9 @@ impl Daemon {
         let settings = settings(&new, &self.clock, receiving.door())?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
+        let fronts = self.fronts.prepare(&new)?;
         // From here on nothing can fail.
+        self.fronts.change(fronts);
         self.settings.send_replace(settings);
         self.retain.send_replace(new.events.retention);
         for (live, listener) in self.listeners.iter().zip(listeners) {

@@ -63,6 +63,12 @@ fn describe(config: &Config) -> String {
         number => format!("by {number} routes, else by MX records"),
     };
     let ops = config.ops.listen.map_or_else(|| "nowhere".to_owned(), |at| at.to_string());
+    let http = &config.http;
+    let mut fronts = Vec::new();
+    fronts.extend(http.public.listen.map(|at| format!("{at} (recipients)")));
+    fronts.extend(http.api.listen.map(|at| format!("{at} (API)")));
+    fronts.extend(http.admin.listen.as_ref().map(|at| format!("{} (operators)", at.display())));
+    let fronts = if fronts.is_empty() { "nowhere".to_owned() } else { fronts.join(", ") };
     [
         format!("  is called       {}", config.node.hostname),
         format!("  takes mail on   {}", listeners.join(", ")),
@@ -71,6 +77,7 @@ fn describe(config: &Config) -> String {
         format!("  keeps events in {}", config.events.folder.display()),
         format!("  delivers        {next}, to port {}", config.egress.port),
         format!("  signs for       {} domains (DKIM)", config.dkim.len()),
+        format!("  answers HTTP on {fronts}"),
         format!("  is watched on   {ops}"),
     ]
     .join("\n")

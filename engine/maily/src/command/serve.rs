@@ -40,16 +40,29 @@ fn set(text: &str) -> Result<Override, String> {
 /// Reads the configuration, with what the environment and the arguments set; and looks whether
 /// what it names is there.
 pub(crate) fn read(arguments: &Arguments) -> Result<Loaded, Failure> {
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Override::of_variable(name.to_str()?, value.to_str()?));
-    let overrides: Vec<_> = variables.chain(arguments.set.iter().cloned()).collect();
-    let wrong = |text: String| Failure::new(Exit::Config, anyhow!(text));
-    let loaded = load::open(&arguments.config, &overrides).map_err(|e| wrong(e.to_string()))?;
+    let loaded = open(arguments)?;
     let problems = preflight::files(&loaded);
     if problems.is_empty() {
         return Ok(loaded);
     }
     Err(wrong(load::Errors(problems).to_string()))
+}
+
+/// Reads the configuration for a command that serves nothing: what it names need not be ours to
+/// read.
+pub(crate) fn read_only(arguments: &Arguments) -> Result<Config, Failure> {
+    open(arguments).map(|loaded| loaded.config)
+}
+
+fn wrong(text: String) -> Failure {
+    Failure::new(Exit::Config, anyhow!(text))
+}
+
+fn open(arguments: &Arguments) -> Result<Loaded, Failure> {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Override::of_variable(name.to_str()?, value.to_str()?));
+    let overrides: Vec<_> = variables.chain(arguments.set.iter().cloned()).collect();
+    load::open(&arguments.config, &overrides).map_err(|errors| wrong(errors.to_string()))
 }
 
 fn catch(kind: SignalKind) -> anyhow::Result<Signal> {
@@ -91,6 +104,14 @@ pub async fn serve(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, 
     }
     if let Some(address) = daemon.ops {
         tracing::info!(%address, "answering about health and metrics");
+    }
+    for (address, whom) in [(daemon.fronts.public, "recipients"), (daemon.fronts.api, "the API")] {
+        if let Some(address) = address {
+            tracing::info!(%address, whom, "answering HTTP");
+        }
+    }
+    if let Some(path) = &daemon.fronts.admin {
+        tracing::info!(path = %path.display(), whom = "operators", "answering HTTP");
     }
     notify::ready(&running(&daemon));
     let _dog = tokio::spawn(feed(daemon.pulse()));

@@ -1,0 +1,208 @@
+//! Builds the listeners for HTTP from the configuration: what each answers, its certificate, and
+//! what is counted over all of them.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use maily_config::config::Config;
+use maily_config::config::receiving::Tls;
+use maily_core::clock::Clock;
+use maily_http::api;
+use maily_http::budget::Budget;
+use maily_http::parts::{Parts, Shared};
+use maily_http::public;
+use maily_http::server;
+use maily_http::server::{Bound, Front};
+use maily_ingress::seats::Seats;
+use maily_registry::audit::Audit;
+use maily_registry::registry::Registry;
+
+use crate::certificate;
+use crate::chance::MachineChance;
+use crate::exit::{Exit, Failure};
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Public,
+    Api,
+    Admin,
+}
+
+/// The listeners for HTTP.
+pub struct Fronts {
+    /// Where the public is answered, if it is.
+    pub public: Option<SocketAddr>,
+    /// Where the API is.
+    pub api: Option<SocketAddr>,
+    /// The socket for operators.
+    pub admin: Option<PathBuf>,
+    /// What the routes of the API share, if there is a listener for it.
+    pub shared: Option<Arc<Shared>>,
+    /// Connections of all listeners.
+    pub seats: Seats,
+    live: Vec<(Use, watch::Sender<Arc<Front>>)>,
+    waiting: Vec<(watch::Receiver<Arc<Front>>, Bound)>,
+}
+
+/// What the listeners are to do by another configuration.
+pub struct Prepared {
+    fronts: Vec<Arc<Front>>,
+    budget: Budget,
+    seats: Seats,
+}
+
+/// The registry and the audit log in this folder, which is made for us alone.
+pub fn open_registry(folder: &Path) -> Result<(Registry, Audit), Failure> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("the folder {} could not be made", folder.display()))
+        .map_err(|error| Failure::new(Exit::Io, error))?;
+    let failed = |error: anyhow::Error| Failure::new(Exit::Io, error);
+    let registry = Registry::open(&folder.join("table"))
+        .context("the registry could not be opened")
+        .map_err(failed)?;
+    let audit = Audit::open(&audit_folder(folder))
+        .context("the audit log could not be opened")
+        .map_err(failed)?;
+    Ok((registry, audit))
+}
+
+/// Where the audit log of a registry is.
+pub fn audit_folder(registry: &Path) -> PathBuf {
+    registry.join("audit")
+}
+
+/// What the routes of the API stand on.
+pub fn parts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Parts, Failure> {
+    let (registry, audit) = open_registry(&config.registry.folder)?;
+    let chance = Arc::new(MachineChance);
+    Ok(Parts { registry, audit, clock: Arc::clone(clock), chance, budget: budget(config) })
+}
+
+fn budget(config: &Config) -> Budget {
+    let rate = config.http.api.requests;
+    Budget { count: rate.count, per: rate.per }
+}
+
+fn seats(config: &Config) -> Seats {
+    Seats::new(config.http.connections_max, config.http.connections_per_address_max)
+}
+
+/// The certificate of a listener, if it has one.
+fn tls(chain: Option<&PathBuf>, key: Option<&PathBuf>) -> anyhow::Result<Option<TlsAcceptor>> {
+    if chain.is_none() {
+        return Ok(None);
+    }
+    let tls = Tls { certificate: chain.cloned(), key: key.cloned() };
+    Ok(Some(TlsAcceptor::from(certificate::load(&tls)?)))
+}
+
+impl Fronts {
+    /// Binds what is switched on. The registry is opened only if there is a listener for it.
+    pub fn bind(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        let http = &config.http;
+        let wanted = http.api.listen.is_some() || http.admin.listen.is_some();
+        let shared = wanted.then(|| parts(config, clock)).transpose()?.map(Shared::new);
+        let mut this = Self {
+            public: None,
+            api: None,
+            admin: http.admin.listen.clone(),
+            shared,
+            seats: seats(config),
+            live: Vec::new(),
+            waiting: Vec::new(),
+        };
+        if let Some(address) = http.public.listen {
+            this.public = this.add(Use::Public, config, listen(address, "recipients")?)?;
+        }
+        if let Some(address) = http.api.listen {
+            this.api = this.add(Use::Api, config, listen(address, "the API")?)?;
+        }
+        if let Some(path) = &http.admin.listen {
+            let bound = server::bind_unix(path);
+            let bound =
+                bound.map_err(|error| cannot_listen(&path.display(), "operators", error))?;
+            this.add(Use::Admin, config, bound)?;
+        }
+        Ok(this)
+    }
+
+    fn add(
+        &mut self,
+        used: Use,
+        config: &Config,
+        bound: Bound,
+    ) -> Result<Option<SocketAddr>, Failure> {
+        let front = self.front(used, config, &self.seats);
+        let front = front.map_err(|error| Failure::new(Exit::Config, error))?;
+        let (live, front) = watch::channel(Arc::new(front));
+        let address = bound.address();
+        self.live.push((used, live));
+        self.waiting.push((front, bound));
+        Ok(address)
+    }
+
+    fn front(&self, used: Use, config: &Config, seats: &Seats) -> anyhow::Result<Front> {
+        let (public, api) = (&config.http.public, &config.http.api);
+        let tls = match used {
+            Use::Public => tls(public.certificate.as_ref(), public.key.as_ref())?,
+            Use::Api => tls(api.certificate.as_ref(), api.key.as_ref())?,
+            Use::Admin => None,
+        };
+        let router = match (used, &self.shared) {
+            (Use::Api | Use::Admin, Some(shared)) => api::router(Arc::clone(shared)),
+            _ => public::router(),
+        };
+        Ok(Front { router, tls, seats: seats.clone() })
+    }
+
+    /// Starts to answer.
+    pub fn serve(&mut self, sessions: &mut JoinSet<()>, draining: &watch::Receiver<bool>) {
+        for (front, bound) in self.waiting.drain(..) {
+            sessions.spawn(server::serve(front, bound, draining.clone()));
+        }
+    }
+
+    /// What they are to do by another configuration; nothing changes yet.
+    pub fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
+        let http = &config.http;
+        let seats = self.seats.limited(http.connections_max, http.connections_per_address_max);
+        let fronts = self.live.iter().map(|(used, _)| self.front(*used, config, &seats));
+        let fronts = fronts.map(|front| front.map(Arc::new)).collect::<anyhow::Result<_>>()?;
+        Ok(Prepared { fronts, budget: budget(config), seats })
+    }
+
+    /// From now on they do it; connections keep what they began with.
+    pub fn change(&mut self, prepared: Prepared) {
+        for ((_, live), front) in self.live.iter().zip(prepared.fronts) {
+            live.send_replace(front);
+        }
+        if let Some(shared) = &self.shared {
+            shared.limit(prepared.budget);
+        }
+        self.seats = prepared.seats;
+    }
+}
+
+fn listen(address: SocketAddr, whom: &str) -> Result<Bound, Failure> {
+    server::bind_tcp(address).map_err(|error| cannot_listen(&address, whom, error))
+}
+
+fn cannot_listen(place: &dyn std::fmt::Display, whom: &str, error: std::io::Error) -> Failure {
+    let exit = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        _ => Exit::Unavailable,
+    };
+    let text = format!("cannot listen on {place} for HTTP of {whom}");
+    Failure::new(exit, anyhow::Error::from(error).context(text))
+}

@@ -1,0 +1,148 @@
+//! Where commands go that change what is registered: to the daemon, by its admin socket; or, if no
+//! daemon runs, to the same routes in this process, on the registry's own folder. Both write into
+//! the audit log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use maily_api::problem::Problem;
+use maily_config::config::Config;
+use maily_core::clock::Clock;
+use maily_http::api;
+use maily_http::parts::Shared;
+use maily_http::presence::Presence;
+
+use crate::exit::{Exit, Failure};
+use crate::fronts;
+
+/// The most octets of an answer that are read.
+const ANSWER_OCTETS_MAX: usize = 16 << 20;
+
+/// Who does it.
+pub enum Office {
+    /// The daemon.
+    Daemon(UnixStream),
+    /// This process.
+    Here(Arc<Shared>),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Errand<'a> {
+    /// How.
+    pub method: Method,
+    /// Which route.
+    pub path: &'a str,
+    /// In which project, if that matters.
+    pub project: Option<&'a str>,
+    /// What is sent.
+    pub body: Option<Value>,
+}
+
+impl Office {
+    /// The daemon, if it runs; else this process.
+    pub async fn find(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        if let Some(path) = &config.http.admin.listen
+            && let Some(stream) = reach(path).await?
+        {
+            return Ok(Self::Daemon(stream));
+        }
+        let parts = fronts::parts(config, clock).map_err(|failure| {
+            let hint = "if the daemon runs, set http.admin.listen and start it again";
+            Failure::new(failure.exit, failure.error.context(hint))
+        })?;
+        Ok(Self::Here(Shared::new(parts)))
+    }
+
+    /// Does one errand; gives what is answered.
+    pub async fn run<T: DeserializeOwned>(self, errand: Errand<'_>) -> Result<T, Failure> {
+        let request = request(&errand)?;
+        let (status, octets) = match self {
+            Self::Daemon(stream) => ask(stream, request).await?,
+            Self::Here(shared) => {
+                let uid = rustix::process::geteuid().as_raw();
+                read(api::answer(shared, request, Presence::Local { uid }).await).await?
+            }
+        };
+        if status < 400 {
+            let octets = if octets.is_empty() { b"null".as_slice() } else { &octets };
+            return Ok(serde_json::from_slice(octets).context("the answer is not understood")?);
+        }
+        let problem = serde_json::from_slice(&octets).context("the answer is not understood")?;
+        let exit = match status {
+            403 => Exit::NoPermission,
+            500.. => Exit::TempFail,
+            _ => Exit::Data,
+        };
+        Err(Failure::new(exit, anyhow!(told(problem))))
+    }
+}
+
+/// A problem in words.
+fn told(problem: Problem) -> String {
+    let errors = problem.errors.iter().map(|each| format!("{}: {}", each.pointer, each.detail));
+    let errors: Vec<_> = errors.collect();
+    if errors.is_empty() { problem.detail.unwrap_or(problem.title) } else { errors.join("; ") }
+}
+
+/// The daemon's socket; none if nobody answers there.
+async fn reach(path: &Path) -> Result<Option<UnixStream>, Failure> {
+    match UnixStream::connect(path).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let text = format!("{}: you are not in its group", path.display());
+            Err(Failure::new(Exit::NoPermission, anyhow::Error::from(error).context(text)))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn request(errand: &Errand<'_>) -> anyhow::Result<Request<Full<Bytes>>> {
+    let mut request = Request::builder().method(&errand.method).uri(errand.path);
+    request = request.header("host", "localhost");
+    if let Some(project) = errand.project {
+        request = request.header("maily-project", project);
+    }
+    let body = match &errand.body {
+        Some(body) => {
+            request = request.header(CONTENT_TYPE, "application/json");
+            body.to_string()
+        }
+        None => String::new(),
+    };
+    request.body(Full::from(body)).context("this cannot be asked for")
+}
+
+async fn ask(stream: UnixStream, request: Request<Full<Bytes>>) -> anyhow::Result<(u16, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let answered = async { read(sender.send_request(request).await?).await };
+    tokio::select! {
+        answered = answered => answered,
+        ended = connection => {
+            ended?;
+            bail!("the daemon closed the connection")
+        }
+    }
+}
+
+async fn read<B>(response: Response<B>) -> anyhow::Result<(u16, Bytes)>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
+    let body = body.map_err(|error| anyhow!("the answer broke off: {error}"))?;
+    Ok((status, body.to_bytes()))
+}
