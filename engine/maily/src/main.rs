@@ -93,3 +93,15 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn no_two_arguments_are_called_alike() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -25,11 +25,11 @@ use crate::wire::Daemon;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration file; files in conf.d beside it are added.
-    #[arg(long, value_name = "FILE", default_value = "/etc/maily/maily.toml")]
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/maily/maily.toml")]
     pub(crate) config: PathBuf,
     /// Set a single key, such as retry.delay_min=1m; may be given more than once. The variable
     /// MAILY__RETRY__DELAY_MIN=1m of the environment does the same.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = set)]
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = set)]
     pub(crate) set: Vec<Override>,
 }
 

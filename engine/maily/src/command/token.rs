@@ -20,6 +20,7 @@ use crate::office::{Errand, Office};
 /// It asks the running daemon by its admin socket (http.admin.listen); if none runs, it works on
 /// the registry's folder itself. Either way the audit log has it.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(
     after_help = "Examples:\n  maily token create --project shop --role api --expires 90d\n  \
     maily token revoke 4fQ0aBcD9xY\n\n\
