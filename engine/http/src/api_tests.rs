@@ -331,6 +331,19 @@ async fn who_guesses_waits_and_is_then_not_heard() {
     assert_eq!(world.ask("GET", "/v1/whoami", &right, None).await.status, 200, "forgotten");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_right_token_breaks_the_row() {
+    let world = World::new();
+    world.project("a").await;
+    let right = world.token(Some("a"), "viewer").await;
+    let begun = tokio::time::Instant::now();
+    for _ in 0..2 * maily_ingress::throttle::WRONG_MAX {
+        assert_eq!(world.ask("GET", "/v1/whoami", "mk_live_x", None).await.status, 401);
+        assert_eq!(world.ask("GET", "/v1/whoami", &right, None).await.status, 200);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_token_that_asks_too_often_is_told_when_to_come_again() {
     let world = World::new();

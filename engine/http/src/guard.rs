@@ -240,7 +240,7 @@ impl Call {
         if let Some(address) = address {
             let mut throttle = self.shared.throttle.lock();
             match &proven {
-                Ok(_) => throttle.on_right(address, "", now),
+                Ok(_) => throttle.on_right(address, &address.to_string(), now),
                 Err(Denied::Wrong) => throttle.on_wrong(address, &address.to_string(), now),
                 Err(Denied::Expired) => {}
             }
