@@ -15,6 +15,13 @@ lint: install
 install:
 	@tests/install.sh
 
+# The HTTP interface against its own description (schemathesis) and against the table of who may do
+# what, on daemons of its own. `make test` does the same with fewer requests.
+.PHONY: api-check
+EXAMPLES ?= 100
+api-check: install
+	MAILY_API_EXAMPLES=$(EXAMPLES) cargo test -p maily --test front -- --nocapture contract:: roles::
+
 # More crashes than CI has time for: make test-power-cuts ROUNDS=200 FS=xfs
 .PHONY: test-power-cuts test-kills
 ROUNDS ?= 200

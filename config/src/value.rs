@@ -144,7 +144,8 @@ impl TryFrom<String> for Rate {
     }
 }
 
-/// What links begin with: `https://links.example.net`, perhaps with a path, without a `/` at its end.
+/// What links begin with: `https://links.example.net`, perhaps with a path, without a `/` at the
+/// end.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct BaseUrl(String);

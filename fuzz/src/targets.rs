@@ -3,6 +3,7 @@
 //! over the seeds on every test.
 
 pub mod client;
+pub mod front;
 pub mod journal;
 pub mod letters;
 pub mod parsers;
@@ -32,4 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("mailing", render::mailing),
     ("token", render::token),
     ("html", render::html),
+    ("request", front::request),
+    ("shown", front::shown),
+    ("audit_entry", front::audit_entry),
 ];

@@ -28,7 +28,9 @@ fn every_command_has_its_help() {
     let help = maily(&["--help"]);
     assert_eq!(code(&help), 0);
     let text = String::from_utf8(help.stdout).unwrap();
-    for command in ["serve", "check", "dev", "queue", "trace", "send", "sink"] {
+    for command in
+        ["serve", "check", "dev", "project", "token", "audit", "queue", "trace", "send", "sink"]
+    {
         assert!(text.contains(&format!("\n  {command} ")), "{text}");
         let help = maily(&[command, "--help"]);
         assert_eq!(code(&help), 0, "{command}");

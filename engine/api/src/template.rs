@@ -12,7 +12,7 @@ use crate::object;
 #[serde(deny_unknown_fields)]
 pub struct TemplateContent {
     /// The subject.
-    #[schema(max_length = 998)]
+    #[schema(max_length = 998, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub subject: String,
     /// The text. Made from the HTML if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub struct LintRequest {
 pub struct Finding {
     /// The kind, in a word that stays the same: `missing_unsubscribe`.
     pub code: String,
-    /// Where: `subject`, `text` or `html`.
+    /// Where: `/subject`, `/text`, `/html` or `/variables`.
     pub part: String,
     /// In words.
     pub detail: String,
@@ -74,4 +74,6 @@ pub struct Template {
     pub version: TemplateVersion,
     /// What it says.
     pub content: TemplateContent,
+    /// What it would better not have.
+    pub findings: Vec<Finding>,
 }

@@ -50,7 +50,7 @@ pub struct TokenRequest {
     pub scopes: Vec<Scope>,
     /// What it is for, to tell it from others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 127)]
+    #[schema(max_length = 127, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub label: Option<String>,
     /// How long it is good, in seconds; for ever if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,7 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(templates::show, templates::put, templates::remove))
         .routes(routes!(templates::versions))
         .routes(routes!(templates::show_version))
+        .routes(routes!(templates::judge))
         .routes(routes!(audits::list))
 }
 

@@ -146,6 +146,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/projects") => Some(json!({ "name": "new" })),
         ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
         ("PUT", _) => Some(json!({ "subject": "s", "text": "t" })),
+        ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST", other) => panic!("say what {other} is sent"),
         _ => None,
     }
@@ -398,6 +399,33 @@ async fn a_version_that_somebody_else_changed_is_not_overwritten() {
     assert_eq!(put("if-match", "\"1\"").await.status, 412);
     let old = world.ask("GET", "/v1/templates/hi/versions/1", &editor, None).await;
     assert_eq!((old.status, &old.body["version"]["version"]), (200, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_template_is_judged_and_what_is_none_is_not_stored() {
+    let world = World::new();
+    world.project("a").await;
+    let editor = world.token(Some("a"), "editor").await;
+    let content = json!({ "subject": "Hello {{ name }}", "html": "<img src=x>{{ gone }}" });
+    let asked = json!({ "content": content, "sample": { "name": "Ann", "colour": "red" } });
+    let said = world.ask("POST", "/v1/lint", &editor, Some(&asked)).await;
+    let codes: Vec<_> = said.body["findings"].as_array().unwrap().iter().collect();
+    let codes: Vec<_> = codes.iter().map(|found| found["code"].as_str().unwrap()).collect();
+    for code in ["missing_unsubscribe", "missing_variable", "unused_variable", "missing_alt"] {
+        assert!(codes.contains(&code), "{code} in {codes:?}");
+    }
+    let put = world.ask("PUT", "/v1/templates/x", &editor, Some(&content)).await;
+    assert_eq!(put.status, 201, "{}", put.body);
+    assert!(!put.body["findings"].as_array().unwrap().is_empty());
+    let broken = json!({ "subject": "s", "text": "{{ x" });
+    let put = world.ask("PUT", "/v1/templates/x", &editor, Some(&broken)).await;
+    assert_eq!((put.status, &put.body["errors"][0]["pointer"]), (422, &json!("/text")));
+    let bad = json!({ "content": { "subject": "a\nb", "text": "t" } });
+    let said = world.ask("POST", "/v1/lint", &editor, Some(&bad)).await;
+    assert_eq!(
+        (said.status, &said.body["errors"][0]["pointer"]),
+        (422, &json!("/content/subject"))
+    );
 }
 
 #[tokio::test]

@@ -74,7 +74,10 @@ async fn read(body: Body, most: usize) -> Result<Bytes, Fault> {
 }
 
 /// Reads a value; says at which member it is wrong.
-pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Fault> {
+///
+/// # Errors
+/// 400 if it is no JSON, 422 if it is not as described.
+pub fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, Fault> {
     let mut reader = serde_json::Deserializer::from_slice(octets);
     let read = T::deserialize(Object(&mut reader));
     let error = match read.and_then(|value| reader.end().map(|()| value)) {

@@ -26,6 +26,7 @@ use utoipa::openapi::OpenApi;
 use maily_api::problem::FieldError;
 use maily_api::problem::MEDIA_TYPE;
 use maily_api::problem::Problem;
+use maily_api::template::TemplateContent;
 
 use crate::parts::Shared;
 use crate::routes::Needs;
@@ -73,6 +74,11 @@ pub(crate) fn whole(description: OpenApi) -> Value {
     ] {
         *member(schemas, &name) = schema.unwrap_or_default();
     }
+    // What a derived schema cannot say: one of the two must be there.
+    let one_of_both =
+        |name: &str| json!({ "required": [name], "properties": { name: { "type": "string" } } });
+    *member(member(schemas, &TemplateContent::name()), "anyOf") =
+        json!([one_of_both("text"), one_of_both("html")]);
     let paths = member(&mut whole, "paths");
     for route in ROUTES {
         let operation = paths.get_mut(route.path);

@@ -92,6 +92,15 @@ impl Fault {
         Self::invalid(vec![FieldError { pointer, code, detail: detail.into() }])
     }
 
+    /// The same with its members below this one.
+    #[must_use]
+    pub fn below(mut self, pointer: &str) -> Self {
+        for error in &mut self.0.problem.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        self
+    }
+
     /// 429: too often; again after so many seconds.
     pub fn too_often(detail: &str, seconds: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail).again_in(seconds)

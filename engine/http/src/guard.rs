@@ -330,7 +330,7 @@ impl Call {
         let most = self.route.body_octets_max;
         let said = headers.get(header::CONTENT_LENGTH).and_then(|said| said.to_str().ok());
         let said = said.and_then(|said| said.parse::<usize>().ok());
-        if said.is_some_and(|said| said > most) && self.route.recorded && most > 0 {
+        if said.is_some_and(|said| said > most) && most > 0 {
             return Err(Fault::too_large(most));
         }
         let pieces = said.unwrap_or(most).min(most).div_ceil(PIECE_OCTETS);

@@ -10,12 +10,20 @@ use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderValue;
+use serde_json::Map;
+use serde_json::Value;
 
 use maily_api::page::Page;
 use maily_api::page::PageQuery;
+use maily_api::problem::FieldError;
+use maily_api::template::Finding;
+use maily_api::template::Findings;
+use maily_api::template::LintRequest;
 use maily_api::template::Template;
 use maily_api::template::TemplateContent;
 use maily_api::template::TemplateVersion;
+use maily_core::render::lint;
+use maily_core::render::mailing::Parts;
 use maily_registry::name::Name;
 use maily_registry::storing::TemplateDraft;
 use maily_registry::template;
@@ -44,7 +52,7 @@ fn name_of(text: &str) -> Result<Name, Fault> {
 }
 
 /// A template, with its version as its ETag.
-struct Tagged(StatusCode, template::Template);
+struct Tagged(StatusCode, template::Template, Vec<Finding>);
 
 impl IntoResponse for Tagged {
     fn into_response(self) -> Response {
@@ -52,6 +60,7 @@ impl IntoResponse for Tagged {
         let shown = Template {
             version: convert::version(self.1.version),
             content: convert::content(self.1.content),
+            findings: self.2,
         };
         let mut response = Answer(self.0, shown).into_response();
         if let Ok(tag) = tag {
@@ -59,6 +68,12 @@ impl IntoResponse for Tagged {
         }
         response
     }
+}
+
+/// A template that was found, with advice about it.
+async fn tagged(found: template::Template) -> Outcome<Response> {
+    let findings = advice(&found.content, None).await?;
+    Ok(Tagged(StatusCode::OK, found, findings).into_response())
 }
 
 /// List templates
@@ -97,7 +112,7 @@ pub(crate) async fn show(
     Path(name): Path<String>,
 ) -> Outcome<Response> {
     let found = shared.parts.registry.template(&project, &name_of(&name)?, None);
-    Ok(Tagged(StatusCode::OK, found.ok_or_else(no_template)?).into_response())
+    tagged(found.ok_or_else(no_template)?).await
 }
 
 /// Store a template
@@ -118,8 +133,18 @@ pub(crate) async fn show(
             max_length = 63,
             pattern = "^[a-z0-9][a-z0-9._-]{0,62}$"
         ),
-        ("If-Match" = Option<String>, Header, description = "The ETag that it must have"),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be none")
+        (
+            "If-Match" = Option<String>,
+            Header,
+            description = "The ETag that it must have",
+            pattern = "^\"[1-9][0-9]{0,8}\"$"
+        ),
+        (
+            "If-None-Match" = Option<String>,
+            Header,
+            description = "`*`: there must be none",
+            pattern = "^[*]$"
+        )
     ),
     request_body = TemplateContent,
     responses(
@@ -141,11 +166,13 @@ pub(crate) async fn put(
     let name = name.map_err(|error| Fault::malformed(format!("the template's name: {error}")))?;
     let expected = expected(&headers)?;
     let content = checked(content)?;
+    let findings = advice(&content, None).await?;
+    sound(&findings)?;
     let draft = TemplateDraft { project, name, content, created_by: principal.actor(), expected };
     let made = shared.parts.registry.put_template(draft, shared.parts.clock.now()).await?;
     let first = made.version.number == 1;
     let status = if first { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(Tagged(status, made).into_response())
+    Ok(Tagged(status, made, findings).into_response())
 }
 
 /// Which version must be the newest, if that is said (RFC 9110 13.1).
@@ -203,6 +230,59 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The advice about a template. It takes a while, so it is given in a thread that may.
+async fn advice(
+    content: &template::Content,
+    sample: Option<Map<String, Value>>,
+) -> Result<Vec<Finding>, Fault> {
+    let parts = Parts {
+        subject: content.subject.clone(),
+        text: content.text.clone(),
+        html: content.html.clone(),
+        attachments: Vec::new(),
+    };
+    let found = tokio::task::spawn_blocking(move || lint::lint(&parts, sample.as_ref())).await;
+    let found = found.map_err(|error| Fault::ours(&error))?;
+    let finding = |found: lint::Finding| Finding {
+        code: found.code.to_owned(),
+        part: found.part.into(),
+        detail: found.detail.into(),
+    };
+    Ok(found.into_iter().map(finding).collect())
+}
+
+/// Refuses what is no template: mail bound to it late could never be sent.
+fn sound(findings: &[Finding]) -> Result<(), Fault> {
+    let broken = findings.iter().filter(|found| found.code == lint::NO_TEMPLATE);
+    let errors: Vec<_> = broken
+        .map(|found| FieldError {
+            pointer: found.part.clone(),
+            code: found.code.clone(),
+            detail: found.detail.clone(),
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(Fault::invalid(errors)) }
+}
+
+/// Judge a template
+///
+/// What it would better not have; nothing is stored. With a sample of a recipient's variables, also
+/// those that it lacks and those that it does not use.
+#[utoipa::path(
+    post,
+    path = "/v1/lint",
+    tag = "templates",
+    request_body = LintRequest,
+    responses((status = 200, body = Findings))
+)]
+pub(crate) async fn judge(Json(request): Json<LintRequest>) -> Outcome<Answer<Findings>> {
+    let content = checked(request.content).map_err(|fault| fault.below("/content"))?;
+    let sample = request.sample.map(|sample| serde_json::from_str(sample.get())).transpose();
+    let sample =
+        sample.map_err(|error| Fault::invalid_at("/sample", "no_object", error.to_string()))?;
+    Ok(Answer(StatusCode::OK, Findings { findings: advice(&content, sample).await? }))
+}
+
 /// List the versions of a template
 #[utoipa::path(
     get,
@@ -242,7 +322,7 @@ pub(crate) async fn show_version(
 ) -> Outcome<Response> {
     let number: u32 = version.parse().map_err(|_| no_template())?;
     let found = shared.parts.registry.template(&project, &name_of(&name)?, Some(number));
-    Ok(Tagged(StatusCode::OK, found.ok_or_else(no_template)?).into_response())
+    tagged(found.ok_or_else(no_template)?).await
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ use crate::render::template::Variables;
 /// Gmail shows no more of a message's HTML: the rest, often with the link that unsubscribes, is
 /// behind a click.
 pub const CLIPPED_OCTETS: usize = 102 * 1024;
+/// The code of what is no template at all: mail of it could not be sent.
+pub const NO_TEMPLATE: &str = "template";
 /// Findings of one kind that are told.
 const SAME_MAX: usize = 20;
 /// What the address of a recipient is in a sample without one.
@@ -91,7 +93,7 @@ impl Lint {
     fn failed(&mut self, error: &TemplateError) {
         let TemplateError { part, line, column, message, .. } = error;
         let detail = format!("line {line}, column {column}: {message}");
-        self.push("template", part, &detail);
+        self.push(NO_TEMPLATE, part, &detail);
     }
 
     fn compiled(&mut self, sources: &[(&'static str, &str)]) -> Templates {

@@ -13,6 +13,7 @@ use crate::fronts;
 /// Look at the audit log.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
+#[command(after_help = "Example:\n  maily audit verify")]
 pub struct Arguments {
     #[command(subcommand)]
     what: What,

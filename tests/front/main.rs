@@ -1,0 +1,17 @@
+//! The HTTP interface of the whole daemon: who may do what, what is refused, and whether it is as
+//! it is described.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot do its part must fail"
+)]
+
+mod bodies;
+mod contract;
+mod office;
+mod roles;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
+mod web;
+mod world;
