@@ -15,7 +15,7 @@ fn filled(path: &str) -> String {
     let mut filled = String::new();
     for part in path.split_inclusive(['/', '}']) {
         match part {
-            "{project}" => filled.push_str("a"),
+            "{project}" => filled.push('a'),
             "{token}" => filled.push_str("00000000000"),
             "{version}" => filled.push('1'),
             named if named.starts_with('{') => filled.push_str("hello"),

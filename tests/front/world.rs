@@ -1,6 +1,7 @@
 //! A daemon with its API, its socket for operators, and the commands that go with it.
 
 use std::net::SocketAddr;
+use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::daemon::Daemon;
 use crate::support::process::free;
+use crate::support::process::wait_for;
 use crate::support::world::World;
 
 /// A daemon that answers HTTP.
@@ -40,7 +42,11 @@ impl House {
              [http.admin]\nlisten = \"{at}/admin.sock\"\n{more}"
         );
         let daemon = Daemon::start(folder.path(), world.dns, world.sink.port(), &more);
-        Self { api, daemon, folder, _world: world }
+        let this = Self { api, daemon, folder, _world: world };
+        wait_for("the HTTP listeners", || {
+            this.socket().exists() && TcpStream::connect(api).is_ok()
+        });
+        this
     }
 
     /// The socket for operators.

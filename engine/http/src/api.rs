@@ -66,8 +66,8 @@ where
 {
     let mut request = request.map(axum::body::Body::new);
     request.extensions_mut().insert(from);
-    let answered = router(shared).call(request).await;
-    answered.unwrap_or_else(|never| match never {})
+    let Ok(answer) = router(shared).call(request).await;
+    answer
 }
 
 #[cfg(test)]

@@ -220,7 +220,10 @@ impl Front {
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(presence);
             let answering = self.router.clone().call(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answering.await.unwrap_or_else(|never| match never {})) }
+            async move {
+                let Ok(answer) = answering.await;
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));

@@ -184,10 +184,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<u32>, Fault> {
         (Some(tag), None) => {
             let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
             let number = quoted.and_then(|number| number.parse().ok()).filter(|n| *n > 0);
-            number.map(Some).ok_or_else(|| {
-                let detail = "If-Match names no version that there was";
-                Fault::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
-            })
+            number.map(Some).ok_or_else(|| Fault::malformed("If-Match must be an ETag of ours"))
         }
         _ => Err(Fault::malformed("say If-Match with an ETag, or If-None-Match: *")),
     }
@@ -359,7 +356,7 @@ mod tests {
         assert_eq!(with(header::IF_MATCH, "\"3\""), Ok(Some(3)));
         assert_eq!(with(header::IF_NONE_MATCH, "*"), Ok(Some(0)));
         for bad in ["3", "\"0\"", "*", "\"x\"", "W/\"3\""] {
-            assert_eq!(with(header::IF_MATCH, bad), Err(412), "{bad}");
+            assert_eq!(with(header::IF_MATCH, bad), Err(400), "{bad}");
         }
         assert_eq!(with(header::IF_NONE_MATCH, "\"3\""), Err(400));
     }

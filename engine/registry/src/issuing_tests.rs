@@ -196,7 +196,10 @@ async fn keys_are_replaced_when_old_and_kept_while_their_jwts_live() {
     let issue = |seconds| {
         let world = &world;
         let id = token.id.clone();
-        async move { world.registry.issue_jwt(&id, &[], at(seconds), &world.chance).await.unwrap().0 }
+        async move {
+            let issued = world.registry.issue_jwt(&id, &[], at(seconds), &world.chance).await;
+            issued.unwrap().0
+        }
     };
     issue(0).await;
     let last = issue(week - 1).await;
