@@ -64,7 +64,7 @@ fn the_socket_is_for_owner_and_group_and_goes_with_the_daemon() {
 }
 
 #[test]
-fn a_new_limit_and_a_new_certificate_hold_after_a_hang_up() {
+fn a_new_limit_holds_after_a_hang_up_and_requests_are_counted() {
     let house = House::start();
     house.project("a");
     let token = house.token("a", "viewer");
@@ -80,18 +80,15 @@ fn a_new_limit_and_a_new_certificate_hold_after_a_hang_up() {
 }
 
 #[test]
-fn the_api_speaks_tls_where_it_has_a_certificate() {
+fn a_listener_with_a_certificate_speaks_tls() {
     let folder = tempfile::tempdir().unwrap();
     let any = crate::support::process::free();
     let ca = crate::support::daemon::certificate(folder.path(), "api.example", any);
-    let at = folder.path().display();
-    let house = House::start_with(&format!(
-        "[http.public]\nlisten = \"{}\"\ncertificate = \"{at}/cert.pem\"\nkey = \"{at}/key.pem\"\n",
-        crate::support::process::free()
+    let (at, address) = (folder.path().display(), crate::support::process::free());
+    let _house = House::start_with(&format!(
+        "[http.public]\nlisten = \"{address}\"\n\
+         certificate = \"{at}/cert.pem\"\nkey = \"{at}/key.pem\"\n"
     ));
-    let public = house.daemon.log();
-    let address = public.lines().find(|line| line.contains("recipients")).unwrap();
-    let address = address.split("address=").nth(1).unwrap().split(' ').next().unwrap();
     let script = "import sys, ssl, http.client\n\
         host, port = sys.argv[1].split(':')\n\
         trust = ssl.create_default_context(cafile=sys.argv[2])\n\
@@ -100,6 +97,7 @@ fn the_api_speaks_tls_where_it_has_a_certificate() {
         answer = web.getresponse()\n\
         print(answer.status, answer.getheader('content-type'))\n";
     let mut python = std::process::Command::new("python3");
-    let output = python.args(["-c", script, address, ca.to_str().unwrap()]).output().unwrap();
+    let output =
+        python.args(["-c", script, &address.to_string(), ca.to_str().unwrap()]).output().unwrap();
     assert_eq!(printed(&output), "404 application/problem+json");
 }

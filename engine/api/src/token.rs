@@ -4,6 +4,9 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The most scopes that a token or a JWT names: each once.
+pub const SCOPES_MAX: usize = 6;
+
 /// What its holder may do: a bundle of permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

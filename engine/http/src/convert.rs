@@ -6,6 +6,7 @@ use maily_api::project::Project;
 use maily_api::template::TemplateContent;
 use maily_api::template::TemplateVersion;
 use maily_api::token::Role;
+use maily_api::token::SCOPES_MAX;
 use maily_api::token::Scope;
 use maily_api::token::Token;
 use maily_registry::audit_entry::Entry;
@@ -14,6 +15,8 @@ use maily_registry::permission;
 use maily_registry::project;
 use maily_registry::template;
 use maily_registry::token;
+
+use crate::fault::Fault;
 
 pub(crate) const fn role(role: permission::Role) -> Role {
     match role {
@@ -46,7 +49,12 @@ const fn scope(scope: permission::Scope) -> Scope {
     }
 }
 
-pub(crate) fn scopes_of(scopes: &[Scope]) -> Vec<permission::Scope> {
+/// The scopes of a request, if it names no more than there may be.
+pub(crate) fn scopes_of(scopes: &[Scope]) -> Result<Vec<permission::Scope>, Fault> {
+    if scopes.len() > SCOPES_MAX {
+        let detail = format!("there may be {SCOPES_MAX} at most");
+        return Err(Fault::invalid_at("/scopes", "too_many", detail));
+    }
     let one = |scope: &Scope| match scope {
         Scope::Send => permission::Scope::Send,
         Scope::Read => permission::Scope::Read,
@@ -55,7 +63,7 @@ pub(crate) fn scopes_of(scopes: &[Scope]) -> Vec<permission::Scope> {
         Scope::Webhooks => permission::Scope::Webhooks,
         Scope::Admin => permission::Scope::Admin,
     };
-    scopes.iter().map(one).collect()
+    Ok(scopes.iter().map(one).collect())
 }
 
 pub(crate) fn token(token: token::Token) -> Token {
@@ -138,6 +146,12 @@ pub(crate) fn line(pointer: &str, text: &str, most: usize) -> Option<FieldError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_scope_above_the_limit_is_refused() {
+        assert_eq!(scopes_of(&[Scope::Read; SCOPES_MAX]).unwrap().len(), SCOPES_MAX);
+        assert_eq!(scopes_of(&[Scope::Read; SCOPES_MAX + 1]).unwrap_err().status(), 422);
+    }
 
     #[test]
     fn a_line_is_one_line_and_has_its_limit() {

@@ -55,7 +55,7 @@ pub(crate) async fn issue_jwt(
     let Proof::Token(token) = &principal.proof else {
         return Err(Fault::forbidden("a JWT is made from a token"));
     };
-    let scopes = convert::scopes_of(&request.scopes);
+    let scopes = convert::scopes_of(&request.scopes)?;
     let (parts, now) = (&shared.parts, shared.parts.clock.now());
     let issued = parts.registry.issue_jwt(token, &scopes, now, parts.chance.as_ref()).await?;
     let (token, end) = issued;

@@ -98,7 +98,7 @@ pub(crate) async fn create(
     let draft = TokenDraft {
         project,
         role: convert::role_of(request.role),
-        scopes: convert::scopes_of(&request.scopes),
+        scopes: convert::scopes_of(&request.scopes)?,
         label: request.label.map(Into::into),
         expires_at,
         created_by: principal.actor(),
