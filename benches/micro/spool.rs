@@ -48,7 +48,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         }
     });
     let template = Bytes::from(vec![b'x'; 50_000]);
-    let Ok(template) = runtime.block_on(spool.put_template(template)) else { return };
+    let Ok(kept) = runtime.block_on(spool.put_template(template)) else { return };
+    let template = kept.name();
     let mut ids = QueueIdSource::new(1);
     let mut number = 0_u64;
     let mut benches = criterion.benchmark_group("spool");
@@ -104,8 +105,8 @@ fn octets_each(beside: &Path, runtime: &Runtime) -> u64 {
     let Ok(spool) = Spool::open(folder.path(), &Options::default(), queue) else { return 0 };
     std::thread::spawn(move || while queued.blocking_recv().is_some() {});
     let content = Bytes::from(vec![b'x'; 50_000]);
-    let Ok(template) = runtime.block_on(spool.put_template(content)) else { return 0 };
-    let batch = batch(&mut QueueIdSource::new(1), template);
+    let Ok(kept) = runtime.block_on(spool.put_template(content)) else { return 0 };
+    let batch = batch(&mut QueueIdSource::new(1), kept.name());
     runtime.block_on(put(&spool, 1, batch));
     spool.stats().live_octets / u64::from(BATCH)
 }

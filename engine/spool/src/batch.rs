@@ -18,6 +18,7 @@ use maily_journal::journal::Done;
 use maily_journal::record::Draft;
 use maily_journal::scan::Position;
 
+use crate::body::Body;
 use crate::entry::Entry;
 use crate::error::ClaimError;
 use crate::error::PutError;
@@ -27,6 +28,7 @@ use crate::index::Index;
 use crate::inner::Inner;
 use crate::inner::TRIES_MAX;
 use crate::inner::draft;
+use crate::kept::KeptTemplate;
 use crate::keyed::KEY_MESSAGES_MAX;
 use crate::keyed::Key;
 use crate::keyed::KeyState;
@@ -159,6 +161,7 @@ impl Spool {
     ) -> Result<Results, PutError> {
         let Some(first) = submissions.first() else { return Ok(Vec::new()) };
         self.inner().index().expire_keys(first.accepted_at);
+        let _kept = self.keep_templates(&submissions);
         let (tally, told) = Tally::new(submissions.len());
         let hold = hold.map(Arc::new);
         let mut appends = Vec::with_capacity(TOGETHER);
@@ -188,6 +191,22 @@ impl Spool {
         self.inner().journal.append_all(appends);
         drop(hold);
         told.await.map_err(|_| PutError::Failed("the writer has stopped".to_owned()))
+    }
+
+    /// Holds what these are rendered from: else it could go while the first of them are delivered
+    /// and settled already, and the last not put.
+    fn keep_templates(&self, submissions: &[Submission]) -> Vec<KeptTemplate> {
+        let mut kept: Vec<KeptTemplate> = Vec::new();
+        let bodies = submissions.iter().map(|submission| &submission.body);
+        for body in bodies {
+            let Body::Template { template, .. } = body else { continue };
+            if kept.last().is_none_or(|last| last.name() != *template)
+                && let Ok(number) = self.hold_template(body)
+            {
+                kept.push(KeptTemplate::new(self.inner(), *template, number));
+            }
+        }
+        kept
     }
 
     /// A place in the queue. While there is none, what was prepared is written: it gives back those

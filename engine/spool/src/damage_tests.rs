@@ -218,8 +218,9 @@ fn a_template_is_kept_once_for_all_mail_that_is_rendered_from_it_and_goes_after_
     let (spool, mut rx) = open();
     let unknown = put(&spool, late_bound(1, [7; 32]));
     assert_eq!(unknown, Err(PutError::UnknownTemplate));
-    let name = runtime().block_on(spool.put_template(content.clone())).unwrap();
-    assert_eq!(runtime().block_on(spool.put_template(content.clone())), Ok(name));
+    let kept = runtime().block_on(spool.put_template(content.clone())).unwrap();
+    let name = kept.name();
+    assert_eq!(runtime().block_on(spool.put_template(content.clone())).unwrap().name(), name);
     for number in 1..=50 {
         put(&spool, late_bound(number, name)).unwrap();
     }
@@ -228,6 +229,7 @@ fn a_template_is_kept_once_for_all_mail_that_is_rendered_from_it_and_goes_after_
     assert_eq!(stored.submission, late_bound(9, name));
     recovered(&spool);
     spool.checkpoint().unwrap();
+    drop(kept);
     (2..=50).for_each(|n| spool.settle(QueueId::from_u64(n), &[RecipientIndex(0)]));
     // Other mail makes the journal go on, so that the template's segment is given back.
     let oldest = dir.path().join("0000000000000001.seg");
@@ -261,4 +263,32 @@ fn a_template_is_kept_once_for_all_mail_that_is_rendered_from_it_and_goes_after_
     go_on(&spool, &mut rx, &|| spool.template(&name).is_err());
     assert_eq!(spool.template(&name), Err(GetError::Unknown));
     assert_eq!(put(&spool, late_bound(60, name)), Err(PutError::UnknownTemplate));
+}
+
+#[test]
+fn a_template_that_is_held_stays_though_no_mail_needs_it_and_goes_when_it_is_let_go() {
+    let dir = folder();
+    let (queue, mut queued) = mpsc::channel(100);
+    let spool = Spool::open(dir.path(), &options(4_096), queue).unwrap();
+    let content = Bytes::from("Dear {{name}}");
+    let kept = runtime().block_on(spool.put_template(content.clone())).unwrap();
+    recovered(&spool);
+    let mut number = 0;
+    let mut go_on = |until: &dyn Fn() -> bool| {
+        while !until() {
+            number += 1;
+            put(&spool, submission(number)).unwrap();
+            spool.settle(QueueId::from_u64(number), &[RecipientIndex(0)]);
+            while queued.try_recv().is_ok() {}
+        }
+    };
+    // Its segment goes, and it does not.
+    let oldest = dir.path().join("0000000000000001.seg");
+    go_on(&|| !oldest.exists());
+    assert_eq!(spool.template(&kept.name()), Ok(content));
+    let name = kept.name();
+    put(&spool, late_bound(100_000, name)).unwrap();
+    spool.settle(QueueId::from_u64(100_000), &[RecipientIndex(0)]);
+    drop(kept);
+    go_on(&|| spool.template(&name).is_err());
 }

@@ -11,6 +11,7 @@ pub mod hold;
 mod index;
 mod inner;
 mod janitor;
+pub mod kept;
 pub mod keyed;
 mod keys;
 pub mod listing;

@@ -39,6 +39,7 @@ use crate::inner::Inner;
 use crate::inner::TRIES_MAX;
 use crate::inner::draft;
 use crate::janitor;
+use crate::kept::KeptTemplate;
 use crate::keyed::KEYS_MAX;
 use crate::recovery;
 use crate::slot::Slot;
@@ -178,34 +179,35 @@ impl Spool {
         Ok(number)
     }
 
-    /// Keeps a template, and gives its name: returns when it is on disk. It stays as long as mail
-    /// that waits is rendered from it, and may go when none is.
-    pub async fn put_template(&self, content: Bytes) -> Result<[u8; 32], PutError> {
+    /// Keeps a template: returns when it is on disk. It stays as long as what is given is held, and
+    /// as long as mail that waits is rendered from it; it may go when neither is.
+    pub async fn put_template(&self, content: Bytes) -> Result<KeptTemplate, PutError> {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &content);
         let name = digest.as_ref().first_chunk::<32>().copied().unwrap_or_default();
-        {
+        let (number, placed) = {
             let mut index = self.inner.index();
-            if index.templates().find(&name).is_some_and(|(_, t)| t.place.is_some()) {
-                return Ok(name);
-            }
-            index.templates().number(name).ok_or(PutError::TooManyTemplates)?;
+            let number = index.templates().number(name).ok_or(PutError::TooManyTemplates)?;
+            index.templates().hold(number);
+            (number, index.templates().get(number).is_some_and(|found| found.place.is_some()))
+        };
+        let kept = KeptTemplate::new(&self.inner, name, number);
+        if placed {
+            return Ok(kept);
         }
         let draft = draft(&Entry::Template(name), &content)?;
         let octets = draft.octets();
         let (tell, told) = oneshot::channel();
         let inner = Arc::downgrade(&self.inner);
         let done = Box::new(move |result: Result<Position, AppendError>| {
-            if let Some(inner) = inner.upgrade() {
-                match &result {
-                    Ok(position) => inner.index().place_template(name, *position, octets),
-                    Err(_) => inner.index().templates().drop_unplaced(&name),
+            let taken = result.map(|position| {
+                if let Some(inner) = inner.upgrade() {
+                    inner.index().place_template(name, position, octets);
                 }
-            }
-            let taken = result.map(|_| ());
+            });
             let _gone = tell.send(taken);
         });
         self.inner.journal.append(draft, done);
-        written(told).await.map(|()| name)
+        written(told).await.map(|()| kept)
     }
 
     /// A template's content; blocks.

@@ -79,13 +79,6 @@ impl Templates {
         self.get_mut(number)?.place.replace(at)
     }
 
-    /// Takes back the number of a template that could not be written.
-    pub(crate) fn drop_unplaced(&mut self, name: &[u8; 32]) {
-        if let Some((number, Template { place: None, needed: 0, .. })) = self.find(name) {
-            self.remove(number);
-        }
-    }
-
     /// Its record is gone; gives where it lay.
     pub(crate) fn displace(&mut self, number: u16) -> Option<(Position, u64)> {
         let template = self.get_mut(number)?;
