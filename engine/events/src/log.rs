@@ -96,8 +96,15 @@ pub(crate) fn decode(meta: &[u8]) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use maily_core::event::Accepted;
+    use maily_core::event::Hit;
     use maily_core::event::Origin;
+    use maily_core::event::SuppressionReason;
+    use maily_core::event::Unsubscribed;
+    use maily_core::event::UnsubscribedBy;
+    use maily_core::event::Verdict;
     use maily_core::event::What;
+    use maily_core::mail::address::Mailbox;
+    use maily_core::mail::envelope::RecipientIndex;
     use maily_core::mail::envelope::ReversePath;
     use maily_core::mail::envelope::Stream;
 
@@ -180,5 +187,45 @@ mod tests {
         assert_eq!(search(dir.path(), since, wanted, |event| seen.push(event)), Ok(0));
         assert_eq!((seen.len(), acceptances), (2, 1));
         assert!((101..500).contains(&asked), "{asked} of 1,001 events were looked at");
+    }
+
+    /// The events in a seed of the fuzzers, each behind its length: what an earlier version wrote.
+    fn written_before(seed: &[u8]) -> Vec<Event> {
+        let (mut events, mut rest) = (Vec::new(), seed);
+        while let Some((&octets, more)) = rest.split_first() {
+            let (piece, more) = more.split_at(usize::from(octets));
+            events.push(decode(&[&[FORMAT], piece].concat()).unwrap());
+            rest = more;
+        }
+        events
+    }
+
+    #[test]
+    fn what_recipients_did_is_read_as_it_was_written_by_the_first_version_that_told_it() {
+        let events = written_before(include_bytes!("../../../fuzz/seeds/event/8"));
+        let [opened, clicked, unsubscribed, suppressed] = &*events else { panic!("{events:?}") };
+        let hit = Hit {
+            recipient: RecipientIndex(0),
+            method: "GET".into(),
+            user_agent: "Mozilla/5.0".into(),
+            network: [192, 0, 2, 0].into(),
+            age: 60,
+            before_delivered: false,
+            verdict: Verdict::Machine,
+            reasons: vec!["early".into()],
+        };
+        assert_eq!(opened.what, What::Opened(Box::new(hit.clone())));
+        let url = "https://example.net/".into();
+        assert_eq!(clicked.what, What::Clicked { hit: Box::new(hit), link: 3, url });
+        let told = Unsubscribed {
+            project: "shop".into(),
+            list: "news".into(),
+            mailbox: Mailbox::parse("ann@example.net").unwrap(),
+            how: UnsubscribedBy::OneClick,
+        };
+        assert_eq!(unsubscribed.what, What::Unsubscribed(Box::new(told)));
+        let (recipient, reason) = (RecipientIndex(1), SuppressionReason::Bounced);
+        assert_eq!(suppressed.what, What::Suppressed { recipient, reason });
+        assert!(events.iter().all(|event| event.id == QueueId::from_u64(77)));
     }
 }

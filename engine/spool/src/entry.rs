@@ -190,3 +190,26 @@ pub(crate) fn decode(meta: &[u8]) -> Result<Entry, DecodeError> {
         _ => Err(DecodeError::Damaged("empty".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written_by_the_first_version_that_had_keys() {
+        // A seed of the fuzzers: an entry behind its length.
+        let seed: &[u8] = include_bytes!("../../../fuzz/seeds/spool_entry/2");
+        let wanted = Entry::Keyed(Keyed {
+            key: [0xaa; 32],
+            digest: [0xbb; 32],
+            first: QueueId::from_u64(1 << 22),
+            count: 70,
+            at: Timestamp::from_secs(1_795_392_378),
+            complete: false,
+            accepted: vec![u64::MAX, 5],
+        });
+        let octets = [&[FORMAT], &seed[1..]].concat();
+        assert_eq!(decode(&octets).unwrap(), wanted);
+        assert_eq!(encode(&wanted).unwrap(), octets);
+    }
+}
