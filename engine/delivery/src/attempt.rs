@@ -28,6 +28,13 @@ pub struct Job {
     pub delivery: Delivery,
 }
 
+impl Job {
+    /// Whether what is sent is written only now.
+    pub fn is_bound_late(&self) -> bool {
+        matches!(self.stored.submission.body, Body::Template { .. })
+    }
+}
+
 /// The recipients of a message at this domain that are not settled.
 pub fn recipients_at(stored: &Stored, domain: &Domain) -> Vec<RecipientIndex> {
     let all = &stored.submission.envelope.recipients;
@@ -38,10 +45,14 @@ pub fn recipients_at(stored: &Stored, domain: &Domain) -> Vec<RecipientIndex> {
     stored.unsettled.iter().copied().filter(at_domain).collect()
 }
 
-/// What is sent for an attempt; none if there is nobody left or the message cannot be rendered.
+/// What is sent for an attempt, without its text if that is bound late; none if there is nobody
+/// left.
 pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
     let envelope = &stored.submission.envelope;
-    let Body::Stored(message) = &stored.submission.body else { return None };
+    let message = match &stored.submission.body {
+        Body::Stored(message) => message.clone(),
+        Body::Template { .. } => bytes::Bytes::new(),
+    };
     let recipients: Vec<_> = recipients_at(&stored, &attempt.domain)
         .into_iter()
         .filter_map(|index| Some((index, envelope.recipients.get(index.0 as usize)?.clone())))
@@ -55,7 +66,7 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         ret: envelope.ret,
         envelope_id: envelope.envelope_id.clone(),
         smtputf8: envelope.smtputf8,
-        content: Content { head: bytes::Bytes::new(), message: message.clone() },
+        content: Content { head: bytes::Bytes::new(), message },
     };
     Some(Job { attempt, stored, delivery })
 }

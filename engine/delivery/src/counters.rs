@@ -21,6 +21,8 @@ pub struct Counters {
     pub bounced: AtomicU64,
     /// They were too old to be tried again.
     pub expired: AtomicU64,
+    /// They were not sent to after all: suppressed, or taken back by the sender.
+    pub dropped: AtomicU64,
     /// The reply to the final dot was lost.
     pub in_doubt: AtomicU64,
     /// Reports that were written to senders.

@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use maily_core::clock::Clock;
-use maily_core::dkim::keyring::Keyring;
 use maily_core::event::Peer;
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
@@ -33,13 +32,10 @@ use maily_core::queue::action::Connection;
 use maily_core::queue::action::LaneId;
 use maily_core::queue::action::NewEntry;
 use maily_core::queue::action::Ticket;
-use maily_core::queue::policy::Policy;
 use maily_core::queue::policy::SourceIndex;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
-use maily_events::recorder::Recorder;
 use maily_spool::error::GetError;
-use maily_spool::spool::Spool;
 use maily_spool::submission::Spooled;
 use maily_spool::submission::Stored;
 
@@ -47,7 +43,6 @@ use crate::attempt;
 use crate::attempt::Job;
 use crate::cancel::Canceller;
 use crate::connections::Connections;
-use crate::control::Command;
 use crate::counters::Counters;
 use crate::loader::Loaded;
 use crate::loader::Loader;
@@ -55,12 +50,14 @@ use crate::loader::Purpose;
 use crate::reporter::Held;
 use crate::reporter::Report;
 use crate::reporter::Reporter;
-use crate::reports::Reporting;
 use crate::routes::Found;
 use crate::routes::Routes;
+use crate::settings::Parts;
+use crate::settings::Settings;
+use crate::settings::Stage;
 use crate::signing::Signed;
 use crate::signing::Signing;
-use crate::worker::Shared;
+use crate::signing::Unmade;
 use crate::worker::Told;
 
 /// What is taken out of a channel at once.
@@ -79,48 +76,6 @@ struct Tried {
     peer: Option<Peer>,
     dsn: bool,
     micros: u64,
-}
-
-/// What the loop is made of.
-pub struct Parts {
-    /// What it drives.
-    pub scheduler: Scheduler,
-    /// Where the messages are.
-    pub spool: Spool,
-    /// Where it is written down what happened.
-    pub events: Recorder,
-    /// What the operator decides, now and after each reload.
-    pub settings: watch::Receiver<Settings>,
-    /// Where it counts.
-    pub counters: Arc<Counters>,
-    /// Who signs, and where it comes back.
-    pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
-    /// What operators say.
-    pub commands: mpsc::Receiver<Command>,
-}
-
-/// How far the daemon is with its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// It goes on.
-    Running,
-    /// Nothing more is tried; mail may still come in, and waits.
-    Draining,
-    /// No more mail can come in: the loop ends with the last attempt under way.
-    Ending,
-}
-
-/// What the operator decides.
-#[derive(Clone)]
-pub struct Settings {
-    /// When and how much is sent.
-    pub policy: Policy,
-    /// How it is sent.
-    pub shared: Arc<Shared>,
-    /// Who signs it.
-    pub keyring: Arc<Keyring>,
-    /// How senders are told what became of it.
-    pub reporting: Reporting,
 }
 
 /// The loop's state.
@@ -236,7 +191,7 @@ impl Dispatcher {
     fn on_settings(&mut self, settings: Settings) {
         self.scheduler.set_policy(settings.policy);
         self.scheduler.forget_routes();
-        self.signing.rekey(settings.keyring);
+        self.signing.retool(settings.tools);
         self.reporter.reload(settings.reporting);
         self.routes.reload(Arc::clone(&settings.shared));
         self.connections.reload(settings.shared);
@@ -389,21 +344,30 @@ impl Dispatcher {
 
     fn on_signed(&mut self, signed: Signed) {
         for (job, result) in self.signing.on_signed(signed) {
-            let Err(error) = result else {
-                self.send(job);
-                continue;
-            };
-            // Never sent without: receivers would take it for forged.
-            tracing::error!(id = %job.attempt.id, %error, "a message was not signed: tried later");
-            self.flying -= 1;
-            // RFC 3463 3.8: X.7.5, cryptographic failure.
-            let status = EnhancedStatus::new(4, 7, 5);
-            let diagnosis = Diagnosis::ours(status, Blame::Us, &error.to_string());
-            let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
-            self.release(&job.attempt);
-            let all = job.delivery.recipients.iter();
-            let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
-            self.report(&job.attempt, &job.stored, outcomes, Tried::default());
+            match result {
+                Ok(()) => self.send(job),
+                Err(unmade) => self.on_unmade(&job, unmade),
+            }
+        }
+    }
+
+    /// There is nothing to send: no message could be written, it was not signed (never sent
+    /// without: receivers would take it for forged), or nobody wants it any more.
+    fn on_unmade(&mut self, job: &Job, unmade: Unmade) {
+        self.flying -= 1;
+        self.release(&job.attempt);
+        let all = job.delivery.recipients.iter();
+        match unmade {
+            Unmade::Failed(outcome) => {
+                tracing::warn!(id = %job.attempt.id, why = outcome.diagnosis().text(), "not sent");
+                let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
+                self.report(&job.attempt, &job.stored, outcomes, Tried::default());
+            }
+            Unmade::Dropped(dropped) => {
+                self.scheduler.forget(self.clock.now(), job.attempt.ticket);
+                let recipients: Vec<_> = all.map(|(index, _)| *index).collect();
+                self.reporter.drop(job.attempt.id, &recipients, &dropped);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+pub mod binding;
 pub mod cancel;
 pub mod connections;
 pub mod control;
@@ -12,6 +13,7 @@ pub mod loader;
 pub mod reporter;
 pub mod reports;
 pub mod routes;
+pub mod settings;
 pub mod settle;
 pub mod signing;
 pub mod worker;

@@ -19,6 +19,7 @@ use maily_core::event::Peer;
 use maily_core::event::ReportKind;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::envelope::ReversePath;
+use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Settlement;
 use maily_core::queue::action::Attempt;
@@ -26,6 +27,7 @@ use maily_events::recorder::Recorder;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
 
+use crate::binding::Dropped;
 use crate::counters::Counters;
 use crate::reports::OWED_MAX;
 use crate::reports::Owed;
@@ -135,6 +137,12 @@ impl Reporter {
                 mpsc::error::TrySendError::Full(owed) | mpsc::error::TrySendError::Closed(owed),
             ) => self.overflow(&owed, retried),
         }
+    }
+
+    /// Settles recipients to whom a message is not sent after all, without a word to the sender.
+    pub fn drop(&self, id: QueueId, recipients: &[RecipientIndex], dropped: &Dropped) {
+        self.counters.dropped.fetch_add(recipients.len() as u64, Ordering::Relaxed);
+        settle::dropped(&self.spool, &self.events, self.clock.now(), id, recipients, dropped);
     }
 
     /// No more reports will be owed; the task ends when it has written those that are.

@@ -21,6 +21,7 @@ use maily_events::recorder::Recorder;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Mark;
 
+use crate::binding::Dropped;
 use crate::counters::Counters;
 
 /// A try that is over, with what is done about it.
@@ -87,6 +88,26 @@ pub fn settle(
     if !done.is_empty() {
         spool.settle(id, &done);
     }
+}
+
+/// Writes down that a message is not sent after all, and settles its recipient.
+pub fn dropped(
+    spool: &Spool,
+    events: &Recorder,
+    now: Timestamp,
+    id: QueueId,
+    recipients: &[RecipientIndex],
+    dropped: &Dropped,
+) {
+    let reason = match dropped {
+        Dropped::Suppressed(reason) => *reason,
+        Dropped::Cancelled(why) => return removed(spool, events, now, id, recipients, why),
+    };
+    for &recipient in recipients {
+        let what = What::Suppressed { recipient, reason };
+        events.record(&Event { at: now, id, what });
+    }
+    spool.settle(id, recipients);
 }
 
 /// Writes down that these recipients' mail was taken back before it was sent.

@@ -1,5 +1,7 @@
-//! Signs messages for the dispatcher on threads of its own: an RSA signature costs as much as many
-//! deliveries, so neither the loop nor a connection waits for one.
+//! Writes and signs messages for the dispatcher on threads of its own: an RSA signature costs as
+//! much as many deliveries, so neither the loop nor a connection waits for one.
+//!
+//! A message that is bound late is written and signed anew at each try.
 //!
 //! A message is signed once, however many domains it goes to: tries of a message that is being
 //! signed wait for its signature. Signatures are kept while a message may be tried again, up to
@@ -20,15 +22,41 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use maily_core::clock::Clock;
-use maily_core::dkim::key::SignError;
+use maily_core::clock::Timestamp;
 use maily_core::dkim::keyring::Keyring;
 use maily_core::dkim::sign;
 use maily_core::mail::id::QueueId;
+use maily_core::mail::outcome::Blame;
+use maily_core::mail::outcome::Diagnosis;
+use maily_core::mail::outcome::EnhancedStatus;
+use maily_core::mail::outcome::Outcome;
+use maily_core::mail::outcome::Scope;
 
 use crate::attempt::Job;
+use crate::binding::Binder;
+use crate::binding::Dropped;
+use crate::binding::Unbound;
 
 /// Signatures that are kept for another try, each about a kilobyte.
 pub const SIGNATURES_MAX: usize = 8_192;
+
+/// With what messages are written and signed.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// Writes those that are bound late.
+    pub binder: Arc<Binder>,
+    /// Signs.
+    pub keyring: Arc<Keyring>,
+}
+
+/// Why there is nothing to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmade {
+    /// It is not wanted any more.
+    Dropped(Dropped),
+    /// It could not be written, or not signed.
+    Failed(Outcome),
+}
 
 /// A try that has been to the signers.
 #[derive(Debug)]
@@ -36,13 +64,13 @@ pub struct Signed {
     /// The try.
     pub job: Box<Job>,
     /// The header fields to put in front; empty if nobody signs for its author.
-    pub signature: Result<Bytes, SignError>,
+    pub signature: Result<Bytes, Unmade>,
 }
 
 /// The pool of signers, and what they signed lately.
 #[derive(Debug)]
 pub struct Signing {
-    keyring: Arc<Keyring>,
+    tools: Tools,
     work: queue::Sender<Work>,
     /// Messages that are being signed, with further tries of them.
     underway: HashMap<QueueId, Vec<Job>>,
@@ -51,7 +79,7 @@ pub struct Signing {
 }
 
 /// A message to be signed, and with what.
-type Work = (Arc<Keyring>, Box<Job>);
+type Work = (Tools, Box<Job>);
 
 /// A signature, and the late header fields that it covers.
 #[derive(Debug)]
@@ -67,7 +95,7 @@ impl Signing {
     /// # Errors
     /// A thread could not be started.
     pub fn start(
-        keyring: Arc<Keyring>,
+        tools: Tools,
         threads: usize,
         clock: &Arc<dyn Clock>,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<Signed>)> {
@@ -75,21 +103,25 @@ impl Signing {
         let (tell, told) = mpsc::unbounded_channel();
         let work = pool(threads, clock, &tell)?;
         let (underway, kept) = (HashMap::new(), BTreeMap::new());
-        Ok((Self { keyring, work, underway, kept, kept_max: SIGNATURES_MAX }, told))
+        Ok((Self { tools, work, underway, kept, kept_max: SIGNATURES_MAX }, told))
     }
 
-    /// Signs with other keys from now on; what is being signed keeps the old ones.
-    pub fn rekey(&mut self, keyring: Arc<Keyring>) {
-        self.keyring = keyring;
+    /// Writes and signs with other tools from now on; what is under way keeps the old ones.
+    pub fn retool(&mut self, tools: Tools) {
+        self.tools = tools;
         self.kept.clear();
     }
 
     /// The try at once, if it needs no signature or has one already.
     pub fn sign(&mut self, mut job: Job) -> Option<Job> {
-        if self.keyring.is_empty() {
+        let id = job.attempt.id;
+        if job.is_bound_late() {
+            self.hand_out(job);
+            return None;
+        }
+        if self.tools.keyring.is_empty() {
             return Some(job);
         }
-        let id = job.attempt.id;
         if let Some(kept) = self.kept.get(&id)
             && kept.late == job.delivery.content.head
         {
@@ -101,23 +133,31 @@ impl Signing {
             return None;
         }
         self.underway.insert(id, Vec::new());
-        // The threads end when this end of the channel does, and not before.
-        let _taken = self.work.send((Arc::clone(&self.keyring), Box::new(job)));
+        self.hand_out(job);
         None
     }
 
+    fn hand_out(&self, job: Job) {
+        // The threads end when this end of the channel does, and not before.
+        let _taken = self.work.send((self.tools.clone(), Box::new(job)));
+    }
+
     /// What became of a try at the signers, and of those that waited for the same signature.
-    pub fn on_signed(&mut self, signed: Signed) -> Vec<(Job, Result<(), SignError>)> {
+    pub fn on_signed(&mut self, signed: Signed) -> Vec<(Job, Result<(), Unmade>)> {
         let Signed { mut job, signature } = signed;
         let id = job.attempt.id;
         let waiting = self.underway.remove(&id).unwrap_or_default();
         let signature = match signature {
             Ok(signature) => signature,
-            Err(error) => {
+            Err(unmade) => {
                 let all = std::iter::once(*job).chain(waiting);
-                return all.map(|job| (job, Err(error))).collect();
+                return all.map(|job| (job, Err(unmade.clone()))).collect();
             }
         };
+        if job.is_bound_late() {
+            put_in_front(&mut job, &signature);
+            return vec![(*job, Ok(()))];
+        }
         self.kept.insert(
             id,
             Kept { late: job.delivery.content.head.clone(), signature: signature.clone() },
@@ -171,16 +211,42 @@ fn run(
 ) {
     loop {
         let next = jobs.lock().recv();
-        let Ok((keyring, job)) = next else { return };
-        let content = &job.delivery.content;
+        let Ok((tools, mut job)) = next else { return };
+        let now = clock.now();
         // A panic must not take the try with it: it would be in flight for ever.
-        let signature =
-            catch_unwind(AssertUnwindSafe(|| sign::sign(&keyring, content, clock.now())))
-                .unwrap_or(Err(SignError));
+        let made = catch_unwind(AssertUnwindSafe(|| make(&tools, &mut job, now)));
+        let signature = made.unwrap_or_else(|_| Err(failed(4, 3, 0, "writing it panicked")));
         if tell.send(Signed { job, signature }).is_err() {
             return;
         }
     }
+}
+
+/// Writes the message if it is bound late; gives its signatures.
+fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
+    if job.is_bound_late() {
+        let [(index, recipient)] = job.delivery.recipients.as_slice() else {
+            return Err(failed(5, 3, 5, "a message that is bound late has one recipient"));
+        };
+        let bound = tools.binder.bind(&job.stored, *index, &recipient.forward_path.0);
+        job.delivery.content.message = bound.map_err(|unbound| match unbound {
+            Unbound::Dropped(dropped) => Unmade::Dropped(dropped),
+            Unbound::Failed(outcome) => Unmade::Failed(outcome),
+        })?;
+    }
+    // RFC 3463 3.8: X.7.5, cryptographic failure.
+    sign::sign(&tools.keyring, &job.delivery.content, now)
+        .map_err(|error| failed(4, 7, 5, &error.to_string()))
+}
+
+fn failed(class: u8, subject: u16, detail: u16, text: &str) -> Unmade {
+    let status = EnhancedStatus::new(class, subject, detail);
+    let diagnosis = Diagnosis::ours(status, Blame::Us, text);
+    let scope = Scope::Message;
+    Unmade::Failed(match class {
+        5 => Outcome::Bounced { scope, diagnosis },
+        _ => Outcome::Deferred { scope, diagnosis },
+    })
 }
 
 #[cfg(test)]

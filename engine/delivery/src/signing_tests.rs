@@ -3,8 +3,12 @@
 use maily_core::clock::Timestamp;
 use maily_core::dkim::key::SigningKey;
 use maily_core::dkim::keyring::Signer;
+use maily_core::event::SuppressionReason;
 use maily_core::mail::address::Domain;
+use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::Envelope;
+use maily_core::mail::envelope::Recipient;
+use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::queue::action::Attempt;
@@ -12,13 +16,22 @@ use maily_core::queue::action::Connection;
 use maily_core::queue::action::LaneId;
 use maily_core::queue::action::Ticket;
 use maily_core::queue::policy::SourceIndex;
+use maily_core::render::binding::Binding;
+use maily_core::render::mailing;
+use maily_core::render::mailing::Mailing;
 use maily_core::smtp::content::Content;
 use maily_core::smtp::delivery::Delivery;
 use maily_spool::body::Body;
+use maily_spool::spool::Options;
+use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
 use maily_spool::submission::Submission;
 
 use super::*;
+use crate::binding::Addressed;
+use crate::binding::Named;
+use crate::binding::Shelf;
+use crate::binding::Veto;
 
 /// A clock that moves on by a second at each look, so that no two signatures are alike.
 #[derive(Debug, Default)]
@@ -30,7 +43,44 @@ impl Clock for Ticking {
     }
 }
 
+/// Nobody keeps templates, and nobody objects.
+struct Nobody;
+
+impl Shelf for Nobody {
+    fn version(&self, _: &str, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn find(&self, _: &str, _: &str) -> Option<Named> {
+        None
+    }
+}
+
+impl Veto for Nobody {
+    fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped> {
+        let gone = addressed.to.to_string().starts_with("gone@");
+        let of_news = addressed.mailing.list_name() == "news";
+        (gone && of_news).then_some(Dropped::Suppressed(SuppressionReason::Unsubscribed))
+    }
+}
+
+/// A binder over a spool of its own.
+fn binder(folder: &std::path::Path) -> (Arc<Binder>, Spool) {
+    let (queue, _) = mpsc::channel(1);
+    let options = Options::default();
+    let spool = Spool::open(folder, &options, queue).unwrap();
+    let (shelf, veto) = (Arc::new(Nobody), Arc::new(Nobody));
+    let binder = Binder::new(spool.clone(), shelf, veto, "mx.example".into(), None);
+    (Arc::new(binder), spool)
+}
+
 fn start(keys: bool) -> (Signing, mpsc::UnboundedReceiver<Signed>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (binder, _) = binder(folder.path());
+    start_with(keys, binder)
+}
+
+fn start_with(keys: bool, binder: Arc<Binder>) -> (Signing, mpsc::UnboundedReceiver<Signed>) {
     let mut keyring = Keyring::default();
     if keys {
         let pem = include_bytes!("../../core/src/dkim/keys/ed25519.pem");
@@ -39,7 +89,7 @@ fn start(keys: bool) -> (Signing, mpsc::UnboundedReceiver<Signed>) {
         keyring.add(Signer::new(domain, "s1", key).unwrap());
     }
     let clock: Arc<dyn Clock> = Arc::new(Ticking::default());
-    Signing::start(Arc::new(keyring), 2, &clock).unwrap()
+    Signing::start(Tools { binder, keyring: Arc::new(keyring) }, 2, &clock).unwrap()
 }
 
 /// A try of message `number` at a domain, with late header fields.
@@ -102,12 +152,13 @@ fn other_keys_sign_what_is_tried_from_then_on() {
     let (mut signing, mut signed) = start(false);
     let (with_keys, _) = start(true);
     assert_eq!(head(&signing.sign(job(1, "a.example", "")).unwrap()), "");
-    signing.rekey(Arc::clone(&with_keys.keyring));
+    signing.retool(with_keys.tools.clone());
     assert!(signing.sign(job(1, "a.example", "")).is_none());
     let ready = next(&mut signing, &mut signed);
     assert!(head(&ready[0]).starts_with("DKIM-Signature: "));
     // A signature by the old keys is not used again.
-    signing.rekey(Arc::default());
+    let without = Tools { keyring: Arc::default(), ..with_keys.tools.clone() };
+    signing.retool(without);
     assert_eq!(head(&signing.sign(job(1, "a.example", "")).unwrap()), "");
 }
 
@@ -164,8 +215,92 @@ fn what_cannot_be_signed_comes_back_with_all_that_waited_for_it() {
         assert!(signing.sign(job(1, domain, "")).is_none());
     }
     let done = signed.blocking_recv().unwrap();
-    let failed = signing.on_signed(Signed { job: done.job, signature: Err(SignError) });
-    let results: Vec<_> = failed.iter().map(|(job, result)| (head(job), *result)).collect();
-    assert_eq!(results, [(String::new(), Err(SignError)), (String::new(), Err(SignError))]);
+    let unmade = failed(4, 7, 5, "no signature");
+    let back = signing.on_signed(Signed { job: done.job, signature: Err(unmade.clone()) });
+    assert_eq!(back.len(), 2);
+    assert!(
+        back.iter().all(|(job, result)| head(job).is_empty() && *result == Err(unmade.clone()))
+    );
     assert!(signing.sign(job(1, "a.example", "")).is_none(), "and is tried anew");
+}
+
+/// A try of a message that is bound late, to this recipient.
+fn late(number: u64, to: &str, template: [u8; 32], variables: &str) -> Job {
+    let mut job = job(number, "a.example", "");
+    let recipient = Recipient::plain(Mailbox::parse(to).unwrap());
+    let binding = Binding::new("", Bytes::copy_from_slice(variables.as_bytes())).unwrap();
+    let mut stored = Stored::clone(&job.stored);
+    stored.submission.body = Body::Template { template, variables: binding.encode() };
+    job.stored = Arc::new(stored);
+    job.delivery.recipients = vec![(RecipientIndex(0), recipient)];
+    job.delivery.content.message = Bytes::new();
+    job
+}
+
+fn mailing(text: &str) -> Mailing {
+    let named = |address: &str| mailing::NamedMailbox {
+        name: "Shop".into(),
+        mailbox: Mailbox::parse(address).unwrap(),
+    };
+    Mailing {
+        project: "shop".into(),
+        campaign: "".into(),
+        tags: Vec::new(),
+        from: named("shop@example.net"),
+        reply_to: None,
+        content: mailing::Content::Parts(mailing::Parts {
+            subject: "Hello {{ name }}".into(),
+            text: Some(text.into()),
+            html: None,
+            attachments: Vec::new(),
+        }),
+        headers: Vec::new(),
+        track: mailing::Track::default(),
+        list: Some(mailing::List { name: "news".into(), mailto: None }),
+        meta: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn what_is_bound_late_is_written_and_signed_at_each_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (binder, spool) = binder(folder.path());
+    let octets = mailing("Dear {{ name }}").encode().unwrap();
+    let template = spool.put_template(octets).await.unwrap();
+    let (mut signing, mut signed) = start_with(true, binder);
+    for number in [1, 1] {
+        let job = late(number, "ann@a.example", template, r#"{"name":"Ann"}"#);
+        assert!(signing.sign(job).is_none());
+        let mut ready = signing.on_signed(signed.recv().await.unwrap());
+        let (job, made) = ready.pop().unwrap();
+        assert_eq!(made, Ok(()));
+        assert!(head(&job).starts_with("DKIM-Signature: "));
+        let text = String::from_utf8(job.delivery.content.message.to_vec()).unwrap();
+        assert!(text.contains("Subject: Hello Ann\r\n") && text.contains("Dear Ann"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_or_is_not_wanted_comes_back_unsent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (binder, spool) = binder(folder.path());
+    let octets = mailing("Dear {{ name }}").encode().unwrap();
+    let template = spool.put_template(octets).await.unwrap();
+    let (mut signing, mut signed) = start_with(false, binder);
+    let mut unmade = async |job: Job| {
+        assert!(signing.sign(job).is_none());
+        let (_, made) = signing.on_signed(signed.recv().await.unwrap()).pop().unwrap();
+        made.unwrap_err()
+    };
+    let dropped = unmade(late(1, "gone@a.example", template, r#"{"name":"Ann"}"#)).await;
+    assert_eq!(dropped, Unmade::Dropped(Dropped::Suppressed(SuppressionReason::Unsubscribed)));
+    let Unmade::Failed(outcome) = unmade(late(2, "ann@a.example", template, "{}")).await else {
+        panic!("a variable is missing");
+    };
+    assert!(matches!(outcome, Outcome::Bounced { .. }), "{outcome:?}");
+    assert!(outcome.diagnosis().text().contains("name"), "{outcome:?}");
+    let Unmade::Failed(outcome) = unmade(late(3, "ann@a.example", [7; 32], "{}")).await else {
+        panic!("there is no such mailing");
+    };
+    assert!(matches!(outcome, Outcome::Bounced { .. }), "{outcome:?}");
 }
