@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
 use maily_core::event::Accepted;
 use maily_core::event::Event;
 use maily_core::event::Origin;
@@ -17,6 +18,7 @@ use maily_core::mail::envelope::Class;
 use maily_core::mail::envelope::ForwardPath;
 use maily_core::mail::envelope::Recipient;
 use maily_core::mail::envelope::Stream;
+use maily_core::mail::id::QueueId;
 use maily_core::mail::id::QueueIdSource;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::smtp::reply::Reply;
@@ -99,8 +101,7 @@ impl FrontDoor {
             Ok(()) => {
                 self.counters.taken(accepted.recipients.len(), accepted.octets);
                 tracing::debug!(%id, octets = accepted.octets, "accepted");
-                let what = What::Accepted(Box::new(accepted));
-                self.events.record(&Event { at: now, id, what });
+                self.note(now, id, accepted);
                 let text = format!("queued as {id}");
                 Reply::new(250, EnhancedStatus::new(2, 0, 0), &text)
             }
@@ -116,6 +117,13 @@ impl FrontDoor {
                 Reply::new(451, EnhancedStatus::new(4, 3, 0), text)
             }
         }
+    }
+}
+
+impl FrontDoor {
+    /// Writes down that a message was taken.
+    pub(crate) fn note(&self, at: Timestamp, id: QueueId, accepted: Accepted) {
+        self.events.record(&Event { at, id, what: What::Accepted(Box::new(accepted)) });
     }
 }
 

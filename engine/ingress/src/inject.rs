@@ -1,0 +1,230 @@
+//! The front door for mail that comes by HTTP: one mailing, and a message for each recipient.
+//!
+//! What it answers with ids is in the spool, synced, as after a 250.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use maily_core::clock::Timestamp;
+use maily_core::event::Accepted;
+use maily_core::event::Origin;
+use maily_core::mail::address::Mailbox;
+use maily_core::mail::envelope::Envelope;
+use maily_core::mail::envelope::ForwardPath;
+use maily_core::mail::envelope::Recipient;
+use maily_core::mail::envelope::ReversePath;
+use maily_core::mail::envelope::Stream;
+use maily_core::mail::id::QueueId;
+use maily_core::smtp::server::admission::Admission;
+use maily_spool::body::Body;
+use maily_spool::error::ClaimError;
+use maily_spool::error::PutError;
+use maily_spool::hold::Claim;
+use maily_spool::hold::Hold;
+use maily_spool::keyed::Key;
+use maily_spool::submission::Submission;
+
+use crate::accept::FrontDoor;
+use crate::counters::Counters;
+use crate::gate::Gate;
+
+/// Tries to put messages: their mailing may go between its being put and theirs, if nothing else
+/// needs it.
+const TRIES_MAX: u32 = 3;
+
+/// What is handed in.
+#[derive(Clone, Debug)]
+pub struct Injection {
+    /// The encoded mailing that all share.
+    pub mailing: Bytes,
+    /// Where reports go.
+    pub reverse_path: Mailbox,
+    /// Whether addresses in its header need SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// Each recipient, with their encoded binding.
+    pub recipients: Vec<(Mailbox, Bytes)>,
+    /// Whose it is.
+    pub stream: Stream,
+    /// Not tried before this time.
+    pub not_before: Option<Timestamp>,
+    /// Given up so long after it may first be tried; the configuration's time if none is said.
+    pub expire_after: Option<Duration>,
+    /// By what door it came.
+    pub origin: Origin,
+    /// By what the same request is known when it comes again: the key, and a digest of the request.
+    pub key: Option<([u8; 32], [u8; 32])>,
+}
+
+/// Why nothing of it is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no room: it should come again later.
+    #[error("{0}")]
+    NoRoom(Box<str>),
+    /// The same key came with another request.
+    #[error("this key came with another request")]
+    OtherRequest,
+    /// The same request is being worked on.
+    #[error("this request is being worked on")]
+    InProgress,
+    /// Not all of it could be written.
+    #[error("it could not be stored: {0}")]
+    NotStored(Box<str>),
+}
+
+/// Which of the messages are to be put, and under what key.
+struct Plan {
+    hold: Option<Hold>,
+    /// The id of the first recipient's message; the others follow it.
+    first: QueueId,
+    /// The recipients whose messages are to be put, rising.
+    missing: Vec<u32>,
+}
+
+impl FrontDoor {
+    /// Takes a message for each recipient; gives their ids in the same order, those of the first
+    /// time if it was taken before.
+    ///
+    /// # Errors
+    /// It is not taken. Where writing failed in the middle a part of it is: with the same key the
+    /// rest follows.
+    pub async fn inject(&self, gate: &Gate, injection: Injection) -> Result<Vec<QueueId>, Refusal> {
+        let closed = match gate.admission(Some(injection.mailing.len() as u64)) {
+            Admission::Open => None,
+            closed => closed.refusal(),
+        };
+        if let Some(reply) = closed {
+            return Err(Refusal::NoRoom(reply.text().into()));
+        }
+        let now = self.clock.now();
+        let count = injection.recipients.len() as u32;
+        let plan = self.plan(&injection, now, count).await?;
+        let ids = (0..count).map(|number| plan.first.after(number)).collect();
+        if !plan.missing.is_empty() {
+            self.put_all(&injection, plan, now).await?;
+        }
+        Ok(ids)
+    }
+
+    async fn plan(
+        &self,
+        injection: &Injection,
+        now: Timestamp,
+        count: u32,
+    ) -> Result<Plan, Refusal> {
+        let fresh = || self.ids.lock().block(now, count);
+        let all = || (0..count).collect();
+        let Some((key, digest)) = injection.key else {
+            return Ok(Plan { hold: None, first: fresh(), missing: all() });
+        };
+        let claim = self.spool.claim(Key { key, digest, at: now }).await;
+        Ok(match claim.map_err(refused)? {
+            Claim::New(hold) => Plan { hold: Some(hold), first: fresh(), missing: all() },
+            Claim::Partly(hold, state) => {
+                Plan { hold: Some(hold), first: state.first, missing: state.missing }
+            }
+            Claim::Complete(state) => Plan { hold: None, first: state.first, missing: Vec::new() },
+        })
+    }
+
+    async fn put_all(
+        &self,
+        injection: &Injection,
+        plan: Plan,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut hold = plan.hold;
+        let mut missing = plan.missing;
+        for _ in 0..TRIES_MAX {
+            let template = self.spool.put_template(injection.mailing.clone()).await;
+            let template = template.map_err(|error| self.not_stored(&error))?;
+            let messages = missing.iter().filter_map(|&number| {
+                self.message(injection, template, plan.first.after(number), number, now)
+            });
+            let results = self.spool.put_batch(hold.take(), messages.collect()).await;
+            let results = results.map_err(|error| self.not_stored(&error))?;
+            let mut again = Vec::new();
+            let mut failed = None;
+            for (&number, result) in missing.iter().zip(results) {
+                match result {
+                    Ok(()) => self.taken(injection, plan.first.after(number), number, now),
+                    Err(PutError::UnknownTemplate) => again.push(number),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(self.not_stored(&error));
+            }
+            if again.is_empty() {
+                return Ok(());
+            }
+            missing = again;
+            if let Some((key, digest)) = injection.key {
+                match self.spool.claim(Key { key, digest, at: now }).await.map_err(refused)? {
+                    Claim::New(held) | Claim::Partly(held, _) => hold = Some(held),
+                    Claim::Complete(_) => return Ok(()),
+                }
+            }
+        }
+        Err(self.not_stored(&PutError::UnknownTemplate))
+    }
+
+    fn message(
+        &self,
+        injection: &Injection,
+        template: [u8; 32],
+        id: QueueId,
+        number: u32,
+        now: Timestamp,
+    ) -> Option<Submission> {
+        let (mailbox, binding) = injection.recipients.get(number as usize)?;
+        let reverse_path = ReversePath::Mailbox(injection.reverse_path.clone());
+        let recipients = vec![Recipient::plain(mailbox.clone())];
+        let smtputf8 = injection.smtputf8 || !mailbox.is_ascii();
+        let begins = injection.not_before.map_or(now, |due| due.max(now));
+        Some(Submission {
+            id,
+            accepted_at: now,
+            expires_at: begins + injection.expire_after.unwrap_or(self.expire_after),
+            due: injection.not_before.filter(|due| *due > now),
+            envelope: Envelope { smtputf8, ..Envelope::plain(reverse_path, recipients) },
+            stream: injection.stream.clone(),
+            body: Body::Template { template, variables: binding.clone() },
+        })
+    }
+
+    fn taken(&self, injection: &Injection, id: QueueId, number: u32, now: Timestamp) {
+        let Some((mailbox, binding)) = injection.recipients.get(number as usize) else { return };
+        let octets = binding.len() as u64;
+        self.counters.taken(1, octets);
+        let accepted = Accepted {
+            reverse_path: ReversePath::Mailbox(injection.reverse_path.clone()),
+            recipients: vec![ForwardPath(mailbox.clone())],
+            message_id: format!("{id}@{}", self.hostname).into(),
+            octets,
+            stream: injection.stream.clone(),
+            origin: injection.origin.clone(),
+        };
+        self.note(now, id, accepted);
+    }
+
+    fn not_stored(&self, error: &PutError) -> Refusal {
+        Counters::one(&self.counters.not_stored);
+        match error {
+            PutError::Full => Refusal::NoRoom("there is no room on disk".into()),
+            other => {
+                tracing::error!(%other, "mail from HTTP could not be stored");
+                Refusal::NotStored(other.to_string().into())
+            }
+        }
+    }
+}
+
+fn refused(error: ClaimError) -> Refusal {
+    match error {
+        ClaimError::InProgress => Refusal::InProgress,
+        ClaimError::OtherRequest => Refusal::OtherRequest,
+        other => Refusal::NoRoom(other.to_string().into()),
+    }
+}
