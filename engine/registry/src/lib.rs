@@ -10,6 +10,7 @@ pub mod chance;
 pub mod error;
 pub mod issuing;
 pub mod jwt;
+pub mod link_keys;
 pub mod name;
 pub mod permission;
 pub mod project;

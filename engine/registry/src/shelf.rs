@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Version,
     /// A key that signs JWTs, by its id.
     Key,
+    /// A key that signs links in mail, by its number.
+    LinkKey,
 }
 
 /// The key of a row of this kind with these names.
@@ -39,6 +41,7 @@ pub(crate) fn key(kind: Kind, names: &[&[u8]]) -> Bytes {
         Kind::Template => b'm',
         Kind::Version => b'v',
         Kind::Key => b'k',
+        Kind::LinkKey => b'l',
     };
     let mut key = vec![letter];
     for name in names {

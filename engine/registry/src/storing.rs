@@ -53,6 +53,11 @@ fn versions_of(project: &Name, name: &Name) -> Bytes {
 }
 
 impl Registry {
+    /// The newest version of a template, without its words: quick, asked for each message.
+    pub fn newest_version(&self, project: &Name, name: &Name) -> Option<Version> {
+        self.shelf.get(&newest(project, name))
+    }
+
     /// Stores a new version of a template. The oldest one goes when there are too many.
     ///
     /// # Errors
