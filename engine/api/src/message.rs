@@ -238,6 +238,15 @@ pub struct InjectResponse {
     pub results: Vec<InjectResult>,
 }
 
+/// What became of mail that was to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cancelled {
+    /// Messages that waited and are gone.
+    pub cancelled: u64,
+    /// Messages that are being sent, and go on.
+    pub under_way: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

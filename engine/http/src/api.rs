@@ -14,6 +14,7 @@ use crate::audits;
 use crate::describe;
 use crate::fault::Fault;
 use crate::guard;
+use crate::messages;
 use crate::parts::Shared;
 use crate::presence::Presence;
 use crate::projects;
@@ -35,6 +36,9 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(templates::versions))
         .routes(routes!(templates::show_version))
         .routes(routes!(templates::judge))
+        .routes(routes!(messages::inject))
+        .routes(routes!(messages::cancel))
+        .routes(routes!(messages::cancel_campaign))
         .routes(routes!(audits::list))
 }
 

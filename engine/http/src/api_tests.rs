@@ -65,6 +65,7 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             chance: Arc::new(Machine),
             budget: Budget { count: 10_000, per: Duration::from_secs(60) },
+            mail: None,
         };
         let shared = Shared::new(parts);
         Self { router: router(Arc::clone(&shared)), shared, clock, _folder: folder }

@@ -35,12 +35,32 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Fault;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
-        is_json(request.headers())?;
-        let route = request.extensions().get::<&Route>();
-        let most = route.map_or(0, |route| route.body_octets_max);
-        let octets = read(request.into_body(), most).await?;
+        let octets = json(request).await?;
         parse(&octets).map(Self)
     }
+}
+
+/// A value read from JSON, and the SHA-256 of the octets.
+#[derive(Clone, Debug)]
+pub struct Digested<T>(pub T, pub [u8; 32]);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Digested<T> {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let octets = json(request).await?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &octets);
+        let digest = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        parse(&octets).map(|value| Self(value, digest))
+    }
+}
+
+/// The octets of a body that is JSON.
+async fn json(request: Request) -> Result<Bytes, Fault> {
+    is_json(request.headers())?;
+    let route = request.extensions().get::<&Route>();
+    let most = route.map_or(0, |route| route.body_octets_max);
+    read(request.into_body(), most).await
 }
 
 /// Refuses what is no JSON, or is encoded.

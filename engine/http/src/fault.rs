@@ -117,7 +117,9 @@ impl Fault {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault-of-ours", "see the log of the daemon")
     }
 
-    fn again_in(mut self, seconds: u64) -> Self {
+    /// The same, with when to try again, in seconds.
+    #[must_use]
+    pub fn again_in(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self
     }

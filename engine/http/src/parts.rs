@@ -13,6 +13,8 @@ use maily_registry::registry::Registry;
 
 use crate::budget::Budget;
 use crate::budget::Spending;
+use crate::fault::Fault;
+use crate::mail::Mail;
 use crate::meters::Meters;
 
 /// The most octets of all bodies that are being received or worked on.
@@ -33,6 +35,8 @@ pub struct Parts {
     pub chance: Arc<dyn Chance>,
     /// How often each token may ask.
     pub budget: Budget,
+    /// The way of mail; none where no daemon runs.
+    pub mail: Option<Mail>,
 }
 
 /// All that requests share.
@@ -59,6 +63,14 @@ impl Shared {
             room: Arc::new(Semaphore::new(BODIES_OCTETS_MAX / PIECE_OCTETS)),
             parts,
         })
+    }
+
+    /// The way of mail.
+    ///
+    /// # Errors
+    /// No daemon runs.
+    pub(crate) fn mail(&self) -> Result<&Mail, Fault> {
+        self.parts.mail.as_ref().ok_or_else(|| Fault::no_room("no daemon runs that moves mail"))
     }
 
     /// Another budget from now on.

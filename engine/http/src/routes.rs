@@ -31,6 +31,8 @@ pub struct Route {
     pub body_octets_max: usize,
 }
 
+/// The most octets of a body that hands in mail: attachments in base64, or 10,000 recipients.
+pub const MAIL_BODY_OCTETS_MAX: usize = 40 << 20;
 /// The most octets of a body that names or changes a thing.
 pub const SMALL_OCTETS_MAX: usize = 64 << 10;
 /// The most octets of a body with a template: what it says, and as much again for its escapes.
@@ -78,6 +80,9 @@ pub const ROUTES: &[Route] = &[
         recorded: false,
         body_octets_max: TEMPLATE_BODY_OCTETS_MAX,
     },
+    change("POST", "/v1/messages", May(SendMessages), MAIL_BODY_OCTETS_MAX),
+    change("DELETE", "/v1/messages/{message}", May(CancelMessages), 0),
+    change("DELETE", "/v1/campaigns/{campaign}/messages", May(CancelMessages), 0),
     read("/v1/audit", May(ReadAudit)),
 ];
 

@@ -23,6 +23,7 @@ use maily_api::template::Template;
 use maily_api::template::TemplateContent;
 use maily_api::template::TemplateVersion;
 use maily_core::render::lint;
+use maily_core::render::mailing::Attachment;
 use maily_core::render::mailing::Parts;
 use maily_registry::name::Name;
 use maily_registry::storing::TemplateDraft;
@@ -206,6 +207,12 @@ fn checked(content: TemplateContent) -> Result<template::Content, Fault> {
         return Err(Fault::invalid_at("", "too_long", detail));
     }
     Ok(content)
+}
+
+/// The words of a stored template as they are rendered.
+pub fn parts(content: template::Content, attachments: Vec<Attachment>) -> Parts {
+    let template::Content { subject, text, html } = content;
+    Parts { subject, text, html, attachments }
 }
 
 /// Remove a template

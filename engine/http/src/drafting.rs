@@ -1,0 +1,236 @@
+//! From a request to hand in mail to a mailing, and to each recipient's part in it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use maily_api::message::Address;
+use maily_api::message::Bind;
+use maily_api::message::InjectRequest;
+use maily_api::message::RECIPIENTS_MAX;
+use maily_api::message::Recipient;
+use maily_api::message::TemplateUse;
+use maily_api::problem::FieldError;
+use maily_core::mail::address::Mailbox;
+use maily_core::render::binding::Binding;
+use maily_core::render::compiled::CompileError;
+use maily_core::render::compiled::Compiled;
+use maily_core::render::fault;
+use maily_core::render::mailing::Attachment;
+use maily_core::render::mailing::Content;
+use maily_core::render::mailing::List;
+use maily_core::render::mailing::Mailing;
+use maily_core::render::mailing::NamedMailbox;
+use maily_core::render::mailing::Parts;
+use maily_core::render::mailing::Track;
+use maily_registry::name::Name;
+use maily_registry::registry::Registry;
+
+use crate::fault::Fault;
+use crate::templates::parts;
+
+/// One recipient, or why there is no mail for them.
+pub(crate) type Addressee = Result<(Mailbox, Binding), FieldError>;
+
+/// What a request asks to send.
+pub(crate) struct Draft {
+    pub(crate) mailing: Mailing,
+    /// In the order of the request.
+    pub(crate) addressees: Vec<Addressee>,
+}
+
+/// Reads a request of this project.
+///
+/// # Errors
+/// It cannot be sent to anybody.
+pub(crate) fn draft(
+    request: &mut InjectRequest,
+    project: &Name,
+    registry: &Registry,
+) -> Result<Draft, Fault> {
+    let mut errors = Vec::new();
+    if request.recipients.is_empty() || request.recipients.len() > RECIPIENTS_MAX {
+        let detail = format!("there must be 1 to {RECIPIENTS_MAX} recipients");
+        errors.push(error("/recipients", "count", detail));
+    }
+    let from = named(&request.from, "/from", &mut errors);
+    let reply_to = request.reply_to.as_ref();
+    let reply_to = reply_to.map(|address| named(address, "/reply_to", &mut errors));
+    let (content, late) = match content(request, project, registry) {
+        Ok(content) => content,
+        Err(more) => {
+            errors.extend(more);
+            return Err(Fault::invalid(errors));
+        }
+    };
+    let (Some(from), true) = (from, errors.is_empty()) else {
+        return Err(Fault::invalid(errors));
+    };
+    let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+    let mailing = Mailing {
+        project: project.as_str().into(),
+        campaign: text(&request.campaign),
+        tags: request.tags.iter().map(|tag| tag.as_str().into()).collect(),
+        from,
+        reply_to: reply_to.flatten(),
+        content,
+        headers: request
+            .headers
+            .iter()
+            .map(|field| (field.name.as_str().into(), field.value.as_str().into()))
+            .collect(),
+        track: Track {
+            opens: request.track.opens,
+            clicks: request.track.clicks,
+            honeypot: request.track.clicks,
+        },
+        list: request.list.as_deref().map(|name| List { name: name.into(), mailto: None }),
+        meta: request.meta.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
+    };
+    // What cannot be compiled now is refused now, not at the attempt.
+    Compiled::new(&mailing, late.as_ref()).map_err(uncompiled)?;
+    let addressees = request.recipients.iter().enumerate().map(|(n, one)| addressee(n, one));
+    Ok(Draft { mailing, addressees: addressees.collect() })
+}
+
+/// What is sent, and for what is bound late the words that it has now.
+fn content(
+    request: &mut InjectRequest,
+    project: &Name,
+    registry: &Registry,
+) -> Result<(Content, Option<Parts>), Vec<FieldError>> {
+    let words = request.subject.is_some() || request.text.is_some() || request.html.is_some();
+    let ways = [request.raw.is_some(), request.template.is_some(), words];
+    if ways.iter().filter(|way| **way).count() != 1 {
+        let detail = "there must be one of: raw; template; subject with text, html or both";
+        return Err(vec![error("", "content", detail.to_owned())]);
+    }
+    if let Some(raw) = request.raw.take() {
+        if !request.attachments.is_empty() {
+            let detail = "a raw message has its attachments inside".to_owned();
+            return Err(vec![error("/attachments", "conflict", detail)]);
+        }
+        return Ok((Content::Raw(with_crlf(&raw)), None));
+    }
+    let attachments = attachments(request)?;
+    if let Some(wanted) = request.template.take() {
+        return stored(&wanted, attachments, project, registry);
+    }
+    let parts = Parts {
+        subject: request.subject.take().unwrap_or_default().into(),
+        text: request.text.take().map(Into::into),
+        html: request.html.take().map(Into::into),
+        attachments,
+    };
+    Ok((Content::Parts(parts), None))
+}
+
+fn stored(
+    wanted: &TemplateUse,
+    attachments: Vec<Attachment>,
+    project: &Name,
+    registry: &Registry,
+) -> Result<(Content, Option<Parts>), Vec<FieldError>> {
+    let none = || vec![error("/template/name", "not_found", "there is no such template".into())];
+    let name: Name = wanted.name.parse().map_err(|_| none())?;
+    if wanted.bind == Bind::Late && wanted.version.is_some() {
+        let detail = "what is bound late is sent in its newest version".to_owned();
+        return Err(vec![error("/template/version", "conflict", detail)]);
+    }
+    let found = registry.template(project, &name, wanted.version).ok_or_else(none)?;
+    let parts = parts(found.content, attachments);
+    match wanted.bind {
+        Bind::Pinned => Ok((Content::Parts(parts), None)),
+        Bind::Late if !parts.attachments.is_empty() => {
+            let detail = "what is bound late has no attachments".to_owned();
+            Err(vec![error("/attachments", "conflict", detail)])
+        }
+        Bind::Late => Ok((Content::Named { name: name.as_str().into() }, Some(parts))),
+    }
+}
+
+fn attachments(request: &mut InjectRequest) -> Result<Vec<Attachment>, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut read = Vec::new();
+    for (number, file) in std::mem::take(&mut request.attachments).into_iter().enumerate() {
+        match STANDARD.decode(&file.content) {
+            Ok(content) => read.push(Attachment {
+                file_name: file.file_name.into(),
+                content_type: file.content_type.into(),
+                content: content.into(),
+                content_id: file.content_id.unwrap_or_default().into(),
+            }),
+            Err(why) => {
+                let pointer = format!("/attachments/{number}/content");
+                errors.push(error(&pointer, "base64", format!("this is no base64: {why}")));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(read) } else { Err(errors) }
+}
+
+/// A message with the line ends of RFC 5322 2.1: JSON is mostly written with LF alone.
+fn with_crlf(raw: &str) -> Bytes {
+    let mut out = Vec::with_capacity(raw.len() + raw.len() / 32);
+    let mut before = 0;
+    for octet in raw.bytes() {
+        if octet == b'\n' && before != b'\r' {
+            out.push(b'\r');
+        }
+        out.push(octet);
+        before = octet;
+    }
+    out.into()
+}
+
+fn named(address: &Address, at: &str, errors: &mut Vec<FieldError>) -> Option<NamedMailbox> {
+    match Mailbox::parse(&address.email) {
+        Ok(mailbox) => {
+            let name = address.name.as_deref().unwrap_or_default().into();
+            Some(NamedMailbox { name, mailbox })
+        }
+        Err(why) => {
+            errors.push(error(&format!("{at}/email"), "address", why.to_string()));
+            None
+        }
+    }
+}
+
+fn addressee(number: usize, recipient: &Recipient) -> Addressee {
+    let at = |rest: &str| format!("/recipients/{number}{rest}");
+    let mailbox = Mailbox::parse(&recipient.email)
+        .map_err(|why| error(&at("/email"), "address", why.to_string()))?;
+    let variables = recipient.variables.as_ref();
+    let variables = variables.map(|json| Bytes::copy_from_slice(json.get().as_bytes()));
+    let name = recipient.name.as_deref().unwrap_or_default();
+    let binding = Binding::new(name, variables.unwrap_or_default());
+    let binding = binding.map_err(|fault| {
+        let pointed = at(&fault.pointer);
+        FieldError { pointer: pointed, ..field_error(fault) }
+    })?;
+    Ok((mailbox, binding))
+}
+
+fn uncompiled(why: CompileError) -> Fault {
+    match why {
+        CompileError::Faults(faults) => {
+            Fault::invalid(faults.into_iter().map(field_error).collect())
+        }
+        CompileError::Template(at) => Fault::invalid_at(&at.part, "template", at.to_string()),
+        CompileError::NoSuchTemplate => {
+            Fault::invalid_at("/template/name", "not_found", "there is no such template")
+        }
+    }
+}
+
+fn field_error(fault: fault::Fault) -> FieldError {
+    FieldError {
+        pointer: fault.pointer.into(),
+        code: fault.code.as_str().to_owned(),
+        detail: fault.detail.into(),
+    }
+}
+
+fn error(pointer: &str, code: &str, detail: String) -> FieldError {
+    FieldError { pointer: pointer.to_owned(), code: code.to_owned(), detail }
+}

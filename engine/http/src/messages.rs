@@ -1,0 +1,301 @@
+//! `/v1/messages`: handing in mail, and taking it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use axum::extract::Path;
+use axum::extract::State;
+use axum::http::request::Parts as Head;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use maily_api::message::Acceptance;
+use maily_api::message::Cancelled;
+use maily_api::message::Class;
+use maily_api::message::IDEMPOTENCY_KEY_CHARACTERS_MAX;
+use maily_api::message::InjectRequest;
+use maily_api::message::InjectResponse;
+use maily_api::message::InjectResult;
+use maily_core::clock::Timestamp;
+use maily_core::event::Origin;
+use maily_core::mail::envelope;
+use maily_core::mail::envelope::Stream;
+use maily_core::mail::id::QueueId;
+use maily_core::queue::cancellation::Which;
+use maily_ingress::inject::Injection;
+use maily_ingress::inject::Refusal;
+
+use crate::answer::Answer;
+use crate::answer::Outcome;
+use crate::body::Digested;
+use crate::drafting;
+use crate::drafting::Draft;
+use crate::fault::Fault;
+use crate::parts::Shared;
+use crate::presence::Presence;
+use crate::principal::InProject;
+use crate::principal::Principal;
+use crate::principal::Proof;
+
+/// Mail may be put off for so long.
+const SEND_AT_AHEAD_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// The header field by which a request is known when it comes again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Hand in mail
+///
+/// A mail for each recipient. It is on disk when this is answered; what is wrong with one recipient
+/// does not keep the others from theirs. With an `Idempotency-Key` the same request is taken once
+/// within 24 hours, however often it comes, also after a crash.
+#[utoipa::path(
+    post,
+    path = "/v1/messages",
+    tag = "messages",
+    request_body = InjectRequest,
+    params((
+        "Idempotency-Key" = Option<String>,
+        Header,
+        description = "By what the request is known when it comes again",
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[!-~]+$"
+    )),
+    responses(
+        (status = 202, body = InjectResponse, description = "it is on disk"),
+        (status = 409, description = "a request with this key is under way"),
+        (status = 422, description = "nobody can be sent it, or the key came with another request"),
+        (status = 503, description = "there is no room for now")
+    )
+)]
+pub(crate) async fn inject(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    principal: Principal,
+    head: Caller,
+    Digested(mut request, digest): Digested<InjectRequest>,
+) -> Outcome<Answer<InjectResponse>> {
+    let mail = shared.mail()?;
+    let now = shared.parts.clock.now();
+    let actor = principal.actor();
+    let key = match head.key {
+        None => None,
+        Some(key) => Some((key_of(&actor, project.as_str(), &key?), digest)),
+    };
+    let not_before = request.send_at.as_deref().map(|text| send_at(text, now)).transpose()?;
+    let stream = stream(&request, project.as_str());
+    let expire_after = request.expire_after_secs.map(|secs| Duration::from_secs(secs.into()));
+    let Draft { mailing, addressees } =
+        drafting::draft(&mut request, &project, &shared.parts.registry)?;
+    if addressees.iter().all(Result::is_err) {
+        return Err(Fault::invalid(addressees.into_iter().filter_map(Result::err).collect()));
+    }
+    let accepted = addressees.iter().flatten();
+    let injection = Injection {
+        mailing: mailing
+            .encode()
+            .map_err(|error| Fault::invalid_at("", "too_long", error.to_string()))?,
+        reverse_path: mailing.from.mailbox.clone(),
+        smtputf8: mailing.needs_smtputf8(),
+        recipients: accepted.map(|(to, binding)| (to.clone(), binding.encode())).collect(),
+        stream,
+        not_before,
+        expire_after,
+        origin: Origin::Http {
+            client: head.client,
+            token: token_of(&principal),
+            project: project.as_str().into(),
+        },
+        key,
+    };
+    let ids = mail.door.inject(&mail.gate, injection).await.map_err(refused)?;
+    let mut ids = ids.into_iter();
+    let results = request.recipients.into_iter().zip(addressees).map(|(recipient, addressee)| {
+        let (status, id, error) = match addressee {
+            Ok(_) => (Acceptance::Accepted, ids.next().map(|id| id.to_string()), None),
+            Err(error) => (Acceptance::Refused, None, Some(error)),
+        };
+        InjectResult { id, email: recipient.email, status, error }
+    });
+    Ok(Answer(StatusCode::ACCEPTED, InjectResponse { results: results.collect() }))
+}
+
+/// Take back one mail
+///
+/// It is gone if it waits. What is under way to the next hop goes on, and is answered with 409.
+#[utoipa::path(
+    delete,
+    path = "/v1/messages/{message}",
+    tag = "messages",
+    params(("message" = String, Path, description = "Its id", max_length = 32)),
+    responses(
+        (status = 204, description = "it is gone"),
+        (status = 404, description = "it does not wait"),
+        (status = 409, description = "it is under way")
+    )
+)]
+pub(crate) async fn cancel(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    principal: Principal,
+    Path(message): Path<String>,
+) -> Outcome<StatusCode> {
+    let mail = shared.mail()?;
+    let none = || Fault::not_found("no such mail waits");
+    let id: QueueId = message.parse().map_err(|_| none())?;
+    if !mail.is_of(id, project.as_str()).await? {
+        return Err(none());
+    }
+    let which = Which::Messages([id].into());
+    let taken = mail.cancel(which, &principal.actor()).await?;
+    match (taken.gone.is_empty(), taken.in_flight.is_empty()) {
+        (false, _) => Ok(StatusCode::NO_CONTENT),
+        (true, false) => Err(Fault::new(StatusCode::CONFLICT, "under-way", "it is being sent")),
+        (true, true) => Err(none()),
+    }
+}
+
+/// Take back the mail of a campaign
+///
+/// All of it that waits; what is under way goes on.
+#[utoipa::path(
+    delete,
+    path = "/v1/campaigns/{campaign}/messages",
+    tag = "messages",
+    params(("campaign" = String, Path, description = "Its name", max_length = 127)),
+    responses((status = 200, body = Cancelled))
+)]
+pub(crate) async fn cancel_campaign(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    principal: Principal,
+    Path(campaign): Path<String>,
+) -> Outcome<Answer<Cancelled>> {
+    let mail = shared.mail()?;
+    let which = Which::Campaign { tenant: project.as_str().into(), campaign: campaign.into() };
+    let taken = mail.cancel(which, &principal.actor()).await?;
+    let cancelled =
+        Cancelled { cancelled: taken.gone.len() as u64, under_way: taken.in_flight.len() as u64 };
+    Ok(Answer(StatusCode::OK, cancelled))
+}
+
+/// The id of the token behind a request; empty for a process of this machine.
+fn token_of(principal: &Principal) -> Box<str> {
+    match &principal.proof {
+        Proof::Token(id) | Proof::Jwt(id) => id.to_string().into(),
+        Proof::Peer(_) => Box::default(),
+    }
+}
+
+/// What the head of a request says about it.
+pub(crate) struct Caller {
+    client: Option<std::net::IpAddr>,
+    key: Option<Result<String, Fault>>,
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Caller {
+    type Rejection = Fault;
+
+    async fn from_request_parts(head: &mut Head, _: &S) -> Result<Self, Fault> {
+        let client = match head.extensions.get::<Presence>() {
+            Some(Presence::Remote(address)) => Some(*address),
+            Some(Presence::Local { .. }) | None => None,
+        };
+        Ok(Self { client, key: key_field(&head.headers) })
+    }
+}
+
+fn key_field(headers: &HeaderMap) -> Option<Result<String, Fault>> {
+    let value = headers.get(IDEMPOTENCY_KEY)?;
+    let text = value.to_str().unwrap_or_default().trim();
+    let visible = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic());
+    Some(if visible && text.len() <= IDEMPOTENCY_KEY_CHARACTERS_MAX {
+        Ok(text.to_owned())
+    } else {
+        let most = IDEMPOTENCY_KEY_CHARACTERS_MAX;
+        let detail = format!("Idempotency-Key has 1 to {most} visible ASCII characters");
+        Err(Fault::malformed(detail))
+    })
+}
+
+/// The key of one caller is not that of another.
+fn key_of(actor: &str, project: &str, key: &str) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [actor, project, "POST /v1/messages", key] {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+fn send_at(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
+    let wrong = |detail: &str| Fault::invalid_at("/send_at", "time", detail);
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| wrong("this is no time of RFC 3339, such as 2026-11-26T09:00:00+01:00"))?;
+    let micros = u64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(0);
+    let at = Timestamp::from_micros(micros);
+    if at.since(now) > SEND_AT_AHEAD_MAX {
+        return Err(wrong("mail is put off for a year at most"));
+    }
+    Ok(at)
+}
+
+fn stream(request: &InjectRequest, project: &str) -> Stream {
+    let campaign = request.campaign.as_deref().unwrap_or_default();
+    let mailing = !campaign.is_empty() || request.list.is_some();
+    let class = match request.class {
+        Some(Class::Transactional) => envelope::Class::Transactional,
+        Some(Class::Bulk) => envelope::Class::Bulk,
+        None if mailing => envelope::Class::Bulk,
+        None => envelope::Class::Transactional,
+    };
+    Stream { class, tenant: project.into(), campaign: campaign.into() }
+}
+
+fn refused(refusal: Refusal) -> Fault {
+    match &refusal {
+        Refusal::NoRoom(why) => Fault::no_room(why),
+        Refusal::InProgress => {
+            Fault::new(StatusCode::CONFLICT, "in-progress", refusal.to_string()).again_in(1)
+        }
+        Refusal::OtherRequest => Fault::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency-key-reused",
+            refusal.to_string(),
+        ),
+        Refusal::NotStored(_) => Fault::no_room("it could not be written"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_any_zone_is_read_and_one_too_far_ahead_is_refused() {
+        let now = Timestamp::from_secs(1_795_392_378);
+        let read = |text: &str| send_at(text, now).map(|at| at.to_string()).map_err(|_| ());
+        assert_eq!(read("2026-11-26T09:00:00+01:00").unwrap(), "2026-11-26T08:00:00.000Z");
+        assert_eq!(read("2026-11-26T09:00:00.5Z").unwrap(), "2026-11-26T09:00:00.500Z");
+        assert!(read("1969-01-01T00:00:00Z").is_ok(), "the past is at once");
+        for bad in ["", "tomorrow", "2026-11-26", "2026-13-26T09:00:00Z", "2028-01-01T00:00:00Z"] {
+            assert_eq!(read(bad), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_its_callers_and_has_its_limits() {
+        assert_ne!(key_of("token:a", "p", "k"), key_of("token:b", "p", "k"));
+        assert_ne!(key_of("token:a", "pk", ""), key_of("token:a", "p", "k"));
+        let field = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IDEMPOTENCY_KEY, text.parse().unwrap());
+            key_field(&headers).unwrap().is_ok()
+        };
+        assert!(field(&"k".repeat(256)));
+        assert!(!field(&"k".repeat(257)) && !field("") && !field("a b"));
+        assert!(key_field(&HeaderMap::new()).is_none());
+    }
+}
