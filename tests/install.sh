@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need and the machine lacks: the Debian packages of tests/packages.txt and
-# the Python packages of tests/requirements.txt (into target/venv). Where all is there it is done
+# the Python packages of tests/requirements.txt (into target/venv) and the npm packages of
+# tests/package.json (into target/node). Where all is there it is done
 # in a blink. `make test` runs it; so does a test that misses a tool.
 set -eu
 cd "$(dirname "$0")/.."
@@ -43,4 +44,13 @@ if ! cmp -s tests/requirements.txt "$venv/installed.txt"; then
 	/usr/bin/python3 -m venv --clear "$venv"
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/requirements.txt
 	cp tests/requirements.txt "$venv/installed.txt"
+fi
+
+node=target/node
+if ! cmp -s tests/package-lock.json "$node/installed.json"; then
+	echo "installing npm packages into $node"
+	mkdir -p "$node"
+	cp tests/package.json tests/package-lock.json "$node/"
+	(cd "$node" && npm ci --silent --no-audit --no-fund)
+	cp tests/package-lock.json "$node/installed.json"
 fi

@@ -69,6 +69,7 @@ mod tests {
                 "dkim_threads" => "dkim_threads = 3",
                 "registry.folder" => "registry.folder = \"/z\"",
                 "http.public.listen" => "http.public.listen = \"127.0.0.1:2\"",
+                "http.public.base_url" => "http.public.base_url = \"https://l.example\"",
                 "http.api.listen" => "http.api.listen = \"127.0.0.1:3\"",
                 "http.admin.listen" => "http.admin.listen = \"/s\"",
                 "ops.listen" => "ops.listen = \"127.0.0.1:1\"",

@@ -17,6 +17,7 @@ pub(crate) const RESTART: &[&str] = &[
     "dkim_threads",
     "registry.folder",
     "http.public.listen",
+    "http.public.base_url",
     "http.api.listen",
     "http.admin.listen",
     "ops.listen",

@@ -105,6 +105,7 @@ impl Config {
         self.ops.listen = old.ops.listen;
         self.registry.folder.clone_from(&old.registry.folder);
         self.http.public.listen = old.http.public.listen;
+        self.http.public.base_url.clone_from(&old.http.public.base_url);
         self.http.api.listen = old.http.api.listen;
         self.http.admin.listen.clone_from(&old.http.admin.listen);
         self.log.format = old.log.format;

@@ -23,6 +23,20 @@ pub(crate) fn python() -> PathBuf {
     venv.join("bin/python")
 }
 
+/// The folder that has the packages of `tests/package.json`.
+pub(crate) fn node_modules() -> PathBuf {
+    let node = root().join("target/node");
+    let current = || {
+        let wanted = std::fs::read(root().join("tests/package-lock.json")).unwrap();
+        std::fs::read(node.join("installed.json")).is_ok_and(|installed| installed == wanted)
+    };
+    if !current() {
+        install();
+    }
+    assert!(current(), "target/node does not hold what tests/package-lock.json asks for");
+    node.join("node_modules")
+}
+
 /// A program by its name.
 pub(crate) fn tool(name: &str) -> PathBuf {
     if let Some(path) = look(name) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -14,19 +15,26 @@ use tokio_rustls::TlsAcceptor;
 use maily_config::config::Config;
 use maily_config::config::receiving::Tls;
 use maily_core::clock::Clock;
+use maily_core::tracking::links::Links;
+use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
+use maily_http::mail::Mail;
 use maily_http::parts::{Parts, Shared};
 use maily_http::public;
+use maily_http::public::Public;
+use maily_http::recent::RecentHits;
 use maily_http::server;
 use maily_http::server::{Bound, Front};
 use maily_ingress::seats::Seats;
+use maily_journal::journal::Options;
 use maily_registry::audit::Audit;
 use maily_registry::registry::Registry;
 
 use crate::certificate;
 use crate::chance::MachineChance;
 use crate::exit::{Exit, Failure};
+use crate::late::Late;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +56,10 @@ pub struct Fronts {
     pub shared: Option<Arc<Shared>>,
     /// Connections of all listeners.
     pub seats: Seats,
+    records: Records,
+    recent: Arc<Mutex<RecentHits>>,
+    mail: Mail,
+    clock: Arc<dyn Clock>,
     live: Vec<(Use, watch::Sender<Arc<Front>>)>,
     waiting: Vec<(watch::Receiver<Arc<Front>>, Bound)>,
 }
@@ -82,11 +94,71 @@ pub fn audit_folder(registry: &Path) -> PathBuf {
     registry.join("audit")
 }
 
-/// What the routes of the API stand on.
+/// What the routes of the API stand on where no daemon runs.
 pub fn parts(config: &Config, clock: &Arc<dyn Clock>) -> Result<Parts, Failure> {
     let (registry, audit) = open_registry(&config.registry.folder)?;
     let chance = Arc::new(MachineChance);
-    Ok(Parts { registry, audit, clock: Arc::clone(clock), chance, budget: budget(config) })
+    let (clock, budget) = (Arc::clone(clock), budget(config));
+    Ok(Parts { registry, audit, clock, chance, budget, mail: None })
+}
+
+/// What the operator registered, and who may not be written to: opened before mail moves.
+#[derive(Clone)]
+pub struct Records {
+    /// The registry and its audit log; none if nobody is answered by HTTP.
+    pub registry: Option<(Registry, Audit)>,
+    /// Who must not be written to.
+    pub suppressions: Suppressions,
+    /// With what links that lead back to us are made, if any are.
+    pub links: Option<Arc<Links>>,
+}
+
+impl Records {
+    /// Opens what the configuration needs.
+    pub async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        let http = &config.http;
+        let wanted = http.api.listen.is_some()
+            || http.admin.listen.is_some()
+            || http.public.listen.is_some()
+            || http.public.base_url.is_some();
+        let registry = wanted.then(|| open_registry(&config.registry.folder)).transpose()?;
+        let folder = config.events.folder.join("suppressions");
+        let suppressions = Suppressions::open(&folder, &Options::small())
+            .context("the suppressions could not be opened")
+            .map_err(|error| Failure::new(Exit::Io, error))?;
+        let mut this = Self { registry, suppressions, links: None };
+        this.links = this
+            .links_by(config, clock)
+            .await
+            .map_err(|error| Failure::new(Exit::Config, error))?;
+        Ok(this)
+    }
+
+    /// With what links are made by this configuration.
+    pub async fn links_by(
+        &self,
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Option<Arc<Links>>> {
+        let (Some((registry, _)), Some(base_url)) = (&self.registry, &config.http.public.base_url)
+        else {
+            return Ok(None);
+        };
+        let keys = registry.link_keys(&MachineChance, clock.now()).await;
+        let keys = keys.context("the keys of links could not be read")?;
+        let links = Links::new(base_url.as_str(), keys).context("http.public.base_url")?;
+        Ok(Some(Arc::new(links)))
+    }
+
+    /// Whom the delivery room asks.
+    pub fn late(&self, clock: &Arc<dyn Clock>) -> Late {
+        Late {
+            registry: self.registry.as_ref().map(|(registry, _)| registry.clone()),
+            suppressions: self.suppressions.clone(),
+            clock: Arc::clone(clock),
+            links: self.links.clone(),
+        }
+    }
 }
 
 fn budget(config: &Config) -> Budget {
@@ -108,17 +180,34 @@ fn tls(chain: Option<&PathBuf>, key: Option<&PathBuf>) -> anyhow::Result<Option<
 }
 
 impl Fronts {
-    /// Binds what is switched on. The registry is opened only if there is a listener for it.
-    pub fn bind(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+    /// Binds what is switched on.
+    pub fn bind(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        records: &Records,
+        mail: Mail,
+    ) -> Result<Self, Failure> {
         let http = &config.http;
-        let wanted = http.api.listen.is_some() || http.admin.listen.is_some();
-        let shared = wanted.then(|| parts(config, clock)).transpose()?.map(Shared::new);
+        let shared = records.registry.clone().map(|(registry, audit)| {
+            Shared::new(Parts {
+                registry,
+                audit,
+                clock: Arc::clone(clock),
+                chance: Arc::new(MachineChance),
+                budget: budget(config),
+                mail: Some(mail.clone()),
+            })
+        });
         let mut this = Self {
             public: None,
             api: None,
             admin: http.admin.listen.clone(),
             shared,
             seats: seats(config),
+            records: records.clone(),
+            recent: Arc::default(),
+            mail,
+            clock: Arc::clone(clock),
             live: Vec::new(),
             waiting: Vec::new(),
         };
@@ -161,9 +250,21 @@ impl Fronts {
         };
         let router = match (used, &self.shared) {
             (Use::Api | Use::Admin, Some(shared)) => api::router(Arc::clone(shared)),
-            _ => public::router(),
+            _ => public::router(self.public()),
         };
         Ok(Front { router, tls, seats: seats.clone() })
+    }
+
+    /// What the routes for recipients stand on, if there are links that lead to them.
+    fn public(&self) -> Option<Public> {
+        Some(Public {
+            links: self.records.links.clone()?,
+            clock: Arc::clone(&self.clock),
+            spool: self.mail.door.spool.clone(),
+            events: self.mail.door.events.clone(),
+            suppressions: self.mail.suppressions.clone(),
+            recent: Arc::clone(&self.recent),
+        })
     }
 
     /// Starts to answer.

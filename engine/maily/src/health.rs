@@ -145,6 +145,7 @@ impl Health {
             ("deferred", read(&counters.deferred)),
             ("bounced", read(&counters.bounced)),
             ("expired", read(&counters.expired)),
+            ("dropped", read(&counters.dropped)),
         ];
         let help = "What attempts came to, for each recipient.";
         text.counters("maily_recipients_total", help, "outcome", &outcomes);

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod fronts;
 pub mod health;
 pub mod keys;
+pub mod late;
 pub mod logging;
 pub mod metrics;
 pub mod notify;

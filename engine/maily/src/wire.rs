@@ -19,11 +19,14 @@ use maily_core::dkim::keyring::Keyring;
 use maily_core::queue::scheduler::Scheduler;
 use maily_delivery::control::Control;
 use maily_delivery::counters::Counters;
-use maily_delivery::dispatcher::{Dispatcher, Parts, Settings as Deciding, Stage};
+use maily_delivery::dispatcher::Dispatcher;
 use maily_delivery::reports::Reporting;
-use maily_delivery::signing::{Signed, Signing};
+use maily_delivery::settings::{Parts, Settings as Deciding, Stage};
+use maily_delivery::signing::{Signed, Signing, Tools};
 use maily_delivery::worker;
+use maily_events::feed::Feed;
 use maily_events::recorder::Recorder;
+use maily_http::mail::Mail;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
@@ -31,9 +34,10 @@ use maily_journal::journal::Options as JournalOptions;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::exit::{Exit, Failure};
-use crate::fronts::Fronts;
+use crate::fronts::{Fronts, Records};
 use crate::health::{Health, Reloads};
 use crate::keys;
+use crate::late::Late;
 use crate::ops;
 use crate::policy;
 use crate::pulse::Pulse;
@@ -63,6 +67,7 @@ pub struct Daemon {
     /// By what it runs now.
     config: Config,
     clock: Arc<dyn Clock>,
+    late: Late,
     receiving: Receiving,
     pulse: Arc<Pulse>,
     reloads: Arc<Reloads>,
@@ -83,17 +88,17 @@ impl Daemon {
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let (queue, queued) = mpsc::channel(QUEUE_LENGTH);
         let spool = open_spool(config, queue)?;
-        let events = Recorder::open(&config.events.folder, config.events.segment_size)
-            .context("the event log could not be opened")
-            .map_err(|error| Failure::new(Exit::Io, error))?;
+        let events = open_events(config)?;
         let (drain, draining) = watch::channel(false);
         let (stage, stages) = watch::channel(Stage::Running);
         let counters = Arc::new(Counters::default());
         let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
         let seed = clock.now().as_micros();
         let receiving = Receiving::new(config, &spool, &events, &clock).map_err(wrong)?;
-        let first = settings(config, &clock, receiving.door()).map_err(wrong)?;
-        let keyring = Arc::clone(&first.keyring);
+        let records = Records::open(config, &clock).await?;
+        let late = records.late(&clock);
+        let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
+        let tools = first.tools.clone();
         let scheduler = Scheduler::new(first.policy.clone(), seed);
         let (settings, deciding) = watch::channel(first);
         let (control, commands) = Control::new();
@@ -103,7 +108,7 @@ impl Daemon {
             events: events.clone(),
             settings: deciding,
             counters: Arc::clone(&counters),
-            signing: signing(config, keyring, &clock)?,
+            signing: signing(config, tools, &clock)?,
             commands,
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
@@ -114,7 +119,8 @@ impl Daemon {
             listeners.push(live);
             sessions.spawn(Listener::serve(listener, bound, draining.clone()));
         }
-        let mut fronts = Fronts::bind(config, &clock)?;
+        let mail = mail(&receiving, &control, &events, &records);
+        let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &draining);
         let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
@@ -134,6 +140,7 @@ impl Daemon {
             fronts,
             config: config.clone(),
             clock,
+            late,
             receiving,
             pulse,
             reloads,
@@ -159,7 +166,7 @@ impl Daemon {
         let changes = change::changes(&self.config, &new);
         new.keep_open(&self.config);
         let receiving = self.receiving.again(&new)?;
-        let settings = settings(&new, &self.clock, receiving.door())?;
+        let settings = settings(&new, &self.clock, receiving.door(), &self.late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
         let fronts = self.fronts.prepare(&new)?;
@@ -283,6 +290,23 @@ fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> Fail
     Failure::new(exit, anyhow::Error::from(error).context(text))
 }
 
+/// The way of mail, as far as HTTP goes along it.
+fn mail(receiving: &Receiving, control: &Control, events: &Recorder, records: &Records) -> Mail {
+    Mail {
+        door: receiving.door().clone(),
+        gate: receiving.gate(),
+        control: control.clone(),
+        feed: Feed::new(events),
+        suppressions: records.suppressions.clone(),
+    }
+}
+
+fn open_events(config: &Config) -> Result<Recorder, Failure> {
+    Recorder::open(&config.events.folder, config.events.segment_size)
+        .context("the event log could not be opened")
+        .map_err(|error| Failure::new(Exit::Io, error))
+}
+
 fn open_spool(
     config: &Config,
     queue: mpsc::Sender<maily_spool::submission::Spooled>,
@@ -295,15 +319,21 @@ fn open_spool(
         .map_err(|error| Failure::new(Exit::Io, anyhow!(error)))
 }
 
-fn settings(config: &Config, clock: &Arc<dyn Clock>, door: &FrontDoor) -> anyhow::Result<Deciding> {
+fn settings(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    door: &FrontDoor,
+    late: &Late,
+) -> anyhow::Result<Deciding> {
     let reporting = Reporting {
         hostname: Arc::clone(&door.hostname),
         delay_notice_after: config.retry.delay_notice_after,
         expire_after: config.retry.expire_after,
         ids: Arc::clone(&door.ids),
     };
-    let (policy, keyring) = (policy::policy(config)?, keyring(config)?);
-    Ok(Deciding { policy, shared: Arc::new(sending(config, clock)?), keyring, reporting })
+    let tools = Tools { binder: late.binder(door), keyring: keyring(config)? };
+    let (policy, shared) = (policy::policy(config)?, Arc::new(sending(config, clock)?));
+    Ok(Deciding { policy, shared, tools, reporting })
 }
 
 fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
@@ -326,12 +356,12 @@ fn keyring(config: &Config) -> anyhow::Result<Arc<Keyring>> {
 
 fn signing(
     config: &Config,
-    keyring: Arc<Keyring>,
+    tools: Tools,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Signing, mpsc::UnboundedReceiver<Signed>)> {
     let threads = match config.dkim_threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    Signing::start(keyring, threads, clock).context("the signers could not be started")
+    Signing::start(tools, threads, clock).context("the signers could not be started")
 }

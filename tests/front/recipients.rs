@@ -1,0 +1,138 @@
+//! What recipients do: a browser loads the pixel, follows a link, and unsubscribes.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use maily::sink::behaviour::Behaviour;
+use serde_json::json;
+
+use crate::place::Place;
+use crate::place::request;
+use crate::place::soon;
+use crate::support::process::run;
+use crate::support::process::wait_for;
+use crate::support::tools;
+use crate::support::world::DOMAIN;
+
+/// The HTML of the first message that came, and where its List-Unsubscribe leads.
+fn received(place: &Place) -> (String, String) {
+    let kept = place.world.kept(1);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &kept[0].message).unwrap();
+    let script = "import email, email.policy, sys\n\
+                  m = email.message_from_binary_file(open(sys.argv[1], 'rb'), \
+                  policy=email.policy.default)\n\
+                  print(m['List-Unsubscribe'].strip('<>'))\n\
+                  print(m.get_body(('html',)).get_content())";
+    let output = run(Command::new(tools::python()).args(["-c", script]).arg(file.path()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (unsubscribe, html) = text.split_once('\n').unwrap();
+    (html.to_owned(), unsubscribe.to_owned())
+}
+
+fn newsletter(place: &Place, to: &str, send_at: Option<String>) -> Vec<String> {
+    let mut mail = json!({
+        "from": { "email": "news@shop.example" },
+        "subject": "News",
+        "html": format!(
+            "<html><body><p>News. <a id=\"link\" href=\"http://{}/style.css?from=mail\">More</a>\
+             </p></body></html>",
+            place.public
+        ),
+        "recipients": [{ "email": format!("{to}@{DOMAIN}") }],
+        "list": "news",
+        "track": { "opens": true, "clicks": true },
+    });
+    if let Some(send_at) = send_at {
+        mail["send_at"] = json!(send_at);
+    }
+    place.inject(&mail)
+}
+
+#[test]
+fn a_browser_opens_clicks_and_unsubscribes_and_no_more_is_sent() {
+    let place = Place::new(Behaviour::Accept);
+    let ids = newsletter(&place, "ann", None);
+    let (html, unsubscribe) = received(&place);
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("mail.html");
+    std::fs::write(&page, html).unwrap();
+    // The build folder, so that CI can keep it.
+    let shot = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unsubscribe.png");
+    let output = run(Command::new(tools::tool("node"))
+        .arg(tools::root().join("tests/front/recipient.mjs"))
+        .args([tools::tool("chromium"), tools::node_modules(), page, shot.clone()])
+        .arg(&unsubscribe));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("landed style.css?from=mail"), "{said}");
+    assert!(said.contains("title Unsubscribe"), "{said}");
+    assert!(said.contains("after You are unsubscribed"), "{said}");
+    assert!(std::fs::metadata(shot).unwrap().len() > 1_000, "a screenshot");
+    wait_for("the events", || {
+        let trace = place.trace(&ids[0]);
+        let seen = |what: &str| trace.contains(what);
+        seen("opened") && seen("clicked link 0") && seen("unsubscribed") && seen("by page")
+    });
+    let trace = place.trace(&ids[0]);
+    assert!(!trace.contains("honeypot"), "a person does not see that link: {trace}");
+    let again = newsletter(&place, "ANN", None);
+    wait_for("the end of the second", || place.trace(&again[0]).contains("suppressed"));
+    assert_eq!(place.world.ledger.taken().len(), 1, "nothing more was sent");
+    newsletter(&place, "bob", None);
+    wait_for("the mail of another", || place.world.ledger.taken().len() == 2);
+}
+
+#[test]
+fn an_unsubscription_reaches_mail_that_waits_and_survives_kill_9() {
+    let mut place = Place::new(Behaviour::Accept);
+    newsletter(&place, "ann", None);
+    let (_, unsubscribe) = received(&place);
+    let path = unsubscribe.split_once("/u/").unwrap().1;
+    let ask = |method: &str| {
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let path = format!("/u/{path}");
+        request(place.public, method, &path, form, "List-Unsubscribe=One-Click").unwrap()
+    };
+    assert_eq!(ask("GET").status, 200);
+    let waits = newsletter(&place, "ann", Some(soon(3)));
+    let said = ask("POST");
+    assert!(said.status == 200 && said.body.contains("You are unsubscribed"), "{said:?}");
+    place.crash();
+    wait_for("the end of what waited", || place.trace(&waits[0]).contains("suppressed"));
+    assert_eq!(place.world.ledger.taken().len(), 1);
+    assert!(place.trace(&waits[0]).contains("suppressed"));
+}
+
+#[test]
+fn what_is_not_signed_by_us_leads_nowhere_and_is_no_event() {
+    let place = Place::new(Behaviour::Accept);
+    let ids = newsletter(&place, "ann", None);
+    let (html, unsubscribe) = received(&place);
+    let click = html.split('"').find(|part| part.contains("/c/")).unwrap();
+    let click = click.split_once("/c/").unwrap().1.to_owned();
+    let unsubscribe = unsubscribe.split_once("/u/").unwrap().1.to_owned();
+    let mut tried = String::new();
+    for (path, token) in [("/o/", &click), ("/u/", &click), ("/c/", &unsubscribe)] {
+        writeln!(tried, "{path}{token}").unwrap();
+    }
+    for length in (0..click.len()).step_by(7) {
+        writeln!(tried, "/c/{}", &click[..length]).unwrap();
+        let mut other = click.clone().into_bytes();
+        other[length] = if other[length] == b'A' { b'B' } else { b'A' };
+        writeln!(tried, "/c/{}", String::from_utf8(other).unwrap()).unwrap();
+    }
+    writeln!(tried, "/c/{click}{}", "A".repeat(4_000)).unwrap();
+    writeln!(tried, "/c/https://evil.example/\n/c/%2e%2e/admin\n/").unwrap();
+    for path in tried.lines() {
+        let said = request(place.public, "GET", path, "", "").unwrap();
+        assert_eq!(said.status, 404, "{path}: {said:?}");
+        assert!(!said.head.to_lowercase().contains("location:"), "{path}: {said:?}");
+        let csp = "content-security-policy: default-src 'none'";
+        assert!(said.head.contains(csp), "{said:?}");
+    }
+    let said = request(place.public, "GET", &format!("/c/{click}"), "", "").unwrap();
+    assert_eq!(said.status, 302, "{said:?}");
+    wait_for("the click", || place.trace(&ids[0]).contains("clicked"));
+    assert_eq!(place.trace(&ids[0]).matches("clicked").count(), 1);
+}
