@@ -72,3 +72,9 @@ RELAY_ROUNDS ?= 5
 bench-relay: install
 	cargo build --release -p maily -p maily-benches --bins
 	python3 benches/relay/relay.py --rounds $(RELAY_ROUNDS) --note "$(NOTE)"
+
+.PHONY: bench-http
+HTTP_ROUNDS ?= 3
+bench-http: install
+	cargo build --release -p maily --bins
+	python3 benches/http/http.py --rounds $(HTTP_ROUNDS)
