@@ -8,7 +8,10 @@
 
 mod bodies;
 mod contract;
+mod mailing;
 mod office;
+mod place;
+mod recipients;
 mod roles;
 #[path = "../support/mod.rs"]
 mod support;

@@ -99,5 +99,5 @@ fn a_listener_with_a_certificate_speaks_tls() {
     let mut python = std::process::Command::new("python3");
     let output =
         python.args(["-c", script, &address.to_string(), ca.to_str().unwrap()]).output().unwrap();
-    assert_eq!(printed(&output), "404 application/problem+json");
+    assert_eq!(printed(&output), "404 text/html; charset=utf-8");
 }

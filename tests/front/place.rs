@@ -55,7 +55,8 @@ impl Place {
         let more = format!(
             "[registry]\nfolder = \"{0}/registry\"\n\
              [http.api]\nlisten = \"{api}\"\n[http.admin]\nlisten = \"{0}/admin.sock\"\n\
-             [http.public]\nlisten = \"127.0.0.1:{port}\"\nbase_url = \"http://127.0.0.1:{port}\"\n",
+             [http.public]\nlisten = \"127.0.0.1:{port}\"\n\
+             base_url = \"http://127.0.0.1:{port}\"\n",
             folder.path().display(),
         );
         let public = SocketAddr::from(([127, 0, 0, 1], port));
@@ -149,11 +150,14 @@ pub(crate) fn soon(seconds: u64) -> String {
 
 /// A mailing in two parts for so many recipients, who each have a name.
 pub(crate) fn mail(count: usize) -> Value {
-    let recipient = |n| json!({ "email": format!("r{n}@{DOMAIN}"), "variables": { "name": format!("No. {n}") } });
+    let recipient = |n| {
+        let variables = json!({ "name": format!("No. {n}") });
+        json!({ "email": format!("r{n}@{DOMAIN}"), "variables": variables })
+    };
     json!({
         "from": { "email": "news@shop.example", "name": "The Shop" },
         "subject": "For {{ name }}",
-        "html": "<p>Dear {{ name }}, <a href=\"https://shop.example/\">look</a></p>",
+        "html": "<p>Dear {{ name }}, <a href=\"https://shop.example/\">look</a>",
         "recipients": (0..count).map(recipient).collect::<Vec<_>>(),
     })
 }

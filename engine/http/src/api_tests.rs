@@ -148,6 +148,12 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
         ("PUT", _) => Some(json!({ "subject": "s", "text": "t" })),
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
+        ("POST", "/v1/messages") => Some(json!({
+            "from": { "email": "a@b.example" },
+            "subject": "s",
+            "text": "t",
+            "recipients": [{ "email": "c@d.example" }],
+        })),
         ("POST", other) => panic!("say what {other} is sent"),
         _ => None,
     }

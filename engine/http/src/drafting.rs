@@ -7,7 +7,6 @@ use bytes::Bytes;
 use maily_api::message::Address;
 use maily_api::message::Bind;
 use maily_api::message::InjectRequest;
-use maily_api::message::RECIPIENTS_MAX;
 use maily_api::message::Recipient;
 use maily_api::message::TemplateUse;
 use maily_api::problem::FieldError;
@@ -27,6 +26,7 @@ use maily_registry::name::Name;
 use maily_registry::registry::Registry;
 
 use crate::fault::Fault;
+use crate::limits;
 use crate::templates::parts;
 
 /// One recipient, or why there is no mail for them.
@@ -48,11 +48,7 @@ pub(crate) fn draft(
     project: &Name,
     registry: &Registry,
 ) -> Result<Draft, Fault> {
-    let mut errors = Vec::new();
-    if request.recipients.is_empty() || request.recipients.len() > RECIPIENTS_MAX {
-        let detail = format!("there must be 1 to {RECIPIENTS_MAX} recipients");
-        errors.push(error("/recipients", "count", detail));
-    }
+    let mut errors = limits::exceeded(request);
     let from = named(&request.from, "/from", &mut errors);
     let reply_to = request.reply_to.as_ref();
     let reply_to = reply_to.map(|address| named(address, "/reply_to", &mut errors));

@@ -30,9 +30,9 @@ use maily_core::tracking::token::verify;
 use maily_core::tracking::verdict;
 
 use crate::pages;
+use crate::pages::no_such_link;
 use crate::presence::Presence;
-use crate::public::Public;
-use crate::public::no_such_link;
+use crate::public_parts::Public;
 
 /// A transparent GIF of one pixel (GIF89a).
 const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\

@@ -34,6 +34,7 @@ use crate::body::Digested;
 use crate::drafting;
 use crate::drafting::Draft;
 use crate::fault::Fault;
+use crate::limits::NAME_CHARACTERS_MAX;
 use crate::parts::Shared;
 use crate::presence::Presence;
 use crate::principal::InProject;
@@ -174,6 +175,9 @@ pub(crate) async fn cancel_campaign(
     Path(campaign): Path<String>,
 ) -> Outcome<Answer<Cancelled>> {
     let mail = shared.mail()?;
+    if campaign.chars().count() > NAME_CHARACTERS_MAX {
+        return Err(Fault::not_found("no campaign has such a long name"));
+    }
     let which = Which::Campaign { tenant: project.as_str().into(), campaign: campaign.into() };
     let taken = mail.cancel(which, &principal.actor()).await?;
     let cancelled =

@@ -211,6 +211,11 @@ impl Page<'_> {
     }
 }
 
+/// The answer to whatever is none of ours.
+pub(crate) fn no_such_link(headers: &HeaderMap) -> Response {
+    Page::NoSuchLink.answer(Language::of(headers))
+}
+
 /// An answer of the public listener, with the fields that all of them have.
 pub(crate) fn sealed(mut response: Response) -> Response {
     let headers = response.headers_mut();

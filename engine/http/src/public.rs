@@ -9,36 +9,12 @@ use axum::response::Response;
 use axum::routing::get;
 use hyper::HeaderMap;
 use hyper::header;
-use parking_lot::Mutex;
-
-use maily_core::clock::Clock;
-use maily_core::tracking::links::Links;
-use maily_events::recorder::Recorder;
-use maily_events::suppression::Suppressions;
-use maily_spool::spool::Spool;
 
 use crate::hits;
 use crate::pages;
-use crate::pages::Language;
-use crate::pages::Page;
-use crate::recent::RecentHits;
+use crate::pages::no_such_link;
+use crate::public_parts::Public;
 use crate::unsubscribing;
-
-/// What the routes for recipients stand on.
-pub struct Public {
-    /// By what links are known.
-    pub links: Arc<Links>,
-    /// What the time is.
-    pub clock: Arc<dyn Clock>,
-    /// Whether a message still waits.
-    pub spool: Spool,
-    /// Where hits are written.
-    pub events: Recorder,
-    /// Who must not be written to.
-    pub suppressions: Suppressions,
-    /// What was fetched of late.
-    pub recent: Arc<Mutex<RecentHits>>,
-}
 
 /// All routes for recipients; none but the answer that there is none, where there are no links.
 pub fn router(public: Option<Public>) -> Router {
@@ -54,11 +30,6 @@ pub fn router(public: Option<Public>) -> Router {
 
 async fn nothing(headers: HeaderMap) -> Response {
     no_such_link(&headers)
-}
-
-/// The answer to whatever is none of ours.
-pub(crate) fn no_such_link(headers: &HeaderMap) -> Response {
-    Page::NoSuchLink.answer(Language::of(headers))
 }
 
 async fn style() -> Response {

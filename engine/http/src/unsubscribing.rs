@@ -24,8 +24,8 @@ use maily_events::suppression::Subject;
 
 use crate::pages::Language;
 use crate::pages::Page;
-use crate::public::Public;
-use crate::public::no_such_link;
+use crate::pages::no_such_link;
+use crate::public_parts::Public;
 
 /// Who wants no more of what.
 struct Wish {

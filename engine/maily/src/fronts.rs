@@ -22,7 +22,7 @@ use maily_http::budget::Budget;
 use maily_http::mail::Mail;
 use maily_http::parts::{Parts, Shared};
 use maily_http::public;
-use maily_http::public::Public;
+use maily_http::public_parts::Public;
 use maily_http::recent::RecentHits;
 use maily_http::server;
 use maily_http::server::{Bound, Front};
