@@ -266,7 +266,8 @@ async fn what_is_bound_late_is_written_and_signed_at_each_try() {
     let folder = tempfile::tempdir().unwrap();
     let (binder, spool) = binder(folder.path());
     let octets = mailing("Dear {{ name }}").encode().unwrap();
-    let template = spool.put_template(octets).await.unwrap();
+    let kept = spool.put_template(octets).await.unwrap();
+    let template = kept.name();
     let (mut signing, mut signed) = start_with(true, binder);
     for number in [1, 1] {
         let job = late(number, "ann@a.example", template, r#"{"name":"Ann"}"#);
@@ -285,7 +286,8 @@ async fn what_cannot_be_written_or_is_not_wanted_comes_back_unsent() {
     let folder = tempfile::tempdir().unwrap();
     let (binder, spool) = binder(folder.path());
     let octets = mailing("Dear {{ name }}").encode().unwrap();
-    let template = spool.put_template(octets).await.unwrap();
+    let kept = spool.put_template(octets).await.unwrap();
+    let template = kept.name();
     let (mut signing, mut signed) = start_with(false, binder);
     let mut unmade = async |job: Job| {
         assert!(signing.sign(job).is_none());

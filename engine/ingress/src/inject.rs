@@ -29,10 +29,6 @@ use crate::accept::FrontDoor;
 use crate::counters::Counters;
 use crate::gate::Gate;
 
-/// Tries to put messages: their mailing may go between its being put and theirs, if nothing else
-/// needs it.
-const TRIES_MAX: u32 = 3;
-
 /// What is handed in.
 #[derive(Clone, Debug)]
 pub struct Injection {
@@ -134,40 +130,22 @@ impl FrontDoor {
         plan: Plan,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let mut hold = plan.hold;
-        let mut missing = plan.missing;
-        for _ in 0..TRIES_MAX {
-            let template = self.spool.put_template(injection.mailing.clone()).await;
-            let template = template.map_err(|error| self.not_stored(&error))?;
-            let messages = missing.iter().filter_map(|&number| {
-                self.message(injection, template, plan.first.after(number), number, now)
-            });
-            let results = self.spool.put_batch(hold.take(), messages.collect()).await;
-            let results = results.map_err(|error| self.not_stored(&error))?;
-            let mut again = Vec::new();
-            let mut failed = None;
-            for (&number, result) in missing.iter().zip(results) {
-                match result {
-                    Ok(()) => self.taken(injection, plan.first.after(number), number, now),
-                    Err(PutError::UnknownTemplate) => again.push(number),
-                    Err(error) => failed = Some(error),
-                }
-            }
-            if let Some(error) = failed {
-                return Err(self.not_stored(&error));
-            }
-            if again.is_empty() {
-                return Ok(());
-            }
-            missing = again;
-            if let Some((key, digest)) = injection.key {
-                match self.spool.claim(Key { key, digest, at: now }).await.map_err(refused)? {
-                    Claim::New(held) | Claim::Partly(held, _) => hold = Some(held),
-                    Claim::Complete(_) => return Ok(()),
-                }
+        let template = self.spool.put_template(injection.mailing.clone()).await;
+        // Held until all are put: it stays as long as it is held, or mail needs it.
+        let template = template.map_err(|error| self.not_stored(&error))?;
+        let messages = plan.missing.iter().filter_map(|&number| {
+            self.message(injection, template.name(), plan.first.after(number), number, now)
+        });
+        let results = self.spool.put_batch(plan.hold, messages.collect()).await;
+        let results = results.map_err(|error| self.not_stored(&error))?;
+        let mut failed = None;
+        for (&number, result) in plan.missing.iter().zip(results) {
+            match result {
+                Ok(()) => self.taken(injection, plan.first.after(number), number, now),
+                Err(error) => failed = Some(error),
             }
         }
-        Err(self.not_stored(&PutError::UnknownTemplate))
+        failed.map_or(Ok(()), |error| Err(self.not_stored(&error)))
     }
 
     fn message(
