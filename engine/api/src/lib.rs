@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod event;
 pub mod message;
+mod number;
 pub mod object;
 pub mod page;
 pub mod problem;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::number;
 use crate::object;
 use crate::problem::FieldError;
 
@@ -106,7 +107,7 @@ pub struct TemplateUse {
     #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")]
     pub name: String,
     /// Which version; the newest if none is said. Not with `"bind": "late"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::maybe")]
     #[schema(minimum = 1)]
     pub version: Option<u32>,
     /// Which words are sent.
@@ -196,7 +197,7 @@ pub struct InjectRequest {
     #[schema(format = "date-time")]
     pub send_at: Option<String>,
     /// Given up after so many seconds; what the configuration says if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::maybe")]
     #[schema(minimum = 1)]
     pub expire_after_secs: Option<u32>,
     /// How urgent it is; a mailing if it has a campaign or a list.

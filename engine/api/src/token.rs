@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::number;
+
 /// The most scopes that a token or a JWT names: each once.
 pub const SCOPES_MAX: usize = 6;
 
@@ -56,7 +58,7 @@ pub struct TokenRequest {
     #[schema(max_length = 127, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     pub label: Option<String>,
     /// How long it is good, in seconds; for ever if not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "number::maybe")]
     #[schema(minimum = 1, maximum = 315360000)]
     pub expires_in_secs: Option<u32>,
 }
