@@ -77,4 +77,4 @@ bench-relay: install
 HTTP_ROUNDS ?= 3
 bench-http: install
 	cargo build --release -p maily --bins
-	python3 benches/http/http.py --rounds $(HTTP_ROUNDS)
+	python3 benches/http/mailings.py --rounds $(HTTP_ROUNDS)

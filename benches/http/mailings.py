@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The HTTP bench: how fast mailings are taken, and how fast recipients are answered.
 
-    http.py [--rounds N] [--seconds S]
+    mailings.py [--rounds N] [--seconds S]
 
 Batches: requests of 10,000 recipients with a template of 50 kB that is bound late, from 2 clients,
 not to be sent yet; counted are recipients whose mail is on disk, and octets of their records.
