@@ -174,7 +174,7 @@ end
 
 def pixels(folder, daemon, script, seconds):
     """Pixels a second and their p99, and messages a second delivered meanwhile."""
-    sink = subprocess.Popen(["smtp-sink", "-c", f"127.0.0.1:{SINK}", "1000"],
+    sink = subprocess.Popen(["smtp-sink", "-u", "nobody", "-c", f"127.0.0.1:{SINK}", "1000"],
                             stdout=subprocess.DEVNULL)  # fmt: skip
     free(SINK)
     body = mailing("<p>Dear {{ name }}</p>", 250, {})
