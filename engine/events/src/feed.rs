@@ -1,11 +1,18 @@
 //! Follows the event log from any place in it, page by page, and waits for more without asking
 //! again and again. Only what is on disk and synced is shown, so what was shown stays.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
+use maily_core::clock::Timestamp;
+use maily_core::event::Accepted;
 use maily_core::event::Event;
+use maily_core::event::What;
+use maily_core::mail::id::QueueId;
 use maily_journal::scan::Next;
 use maily_journal::scan::Position;
 use maily_journal::scan::ScanError;
@@ -20,12 +27,25 @@ use crate::recorder::Recorder;
 pub const PAGE_EVENTS_MAX: usize = 1_000;
 /// Events that are looked at for one page, wanted or not.
 pub const PAGE_LOOKS_MAX: usize = 50_000;
+/// An acceptance is written within this time of the making of its message's id.
+const ACCEPTANCE_SLACK: Duration = Duration::from_secs(120);
+
+/// An event, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The place before it: who reads behind that reads this event first.
+    pub start: Cursor,
+    /// The place behind it.
+    pub end: Cursor,
+    /// What happened.
+    pub event: Event,
+}
 
 /// Some events, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Each with the place behind it.
-    pub events: Vec<(Cursor, Event)>,
+    /// Those that were wanted.
+    pub events: Vec<Found>,
     /// From where to read on.
     pub next: Cursor,
     /// There is more already: reading on need not wait.
@@ -68,6 +88,64 @@ impl Feed {
         // An error means that the log is closed; a feed holds it open.
         let mut durable = self.durable.clone();
         let _closed = durable.wait_for(|end| *end > after).await;
+    }
+
+    /// The acceptances of these messages, as far as they are in the log; blocks. Only segments are
+    /// read in which one may be: an acceptance is written when its message is taken, and a segment
+    /// says when it was begun.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub fn acceptances(
+        &self,
+        wanted: &BTreeSet<QueueId>,
+    ) -> Result<Vec<(QueueId, Accepted)>, FeedError> {
+        let mut found = Vec::new();
+        let mut left = wanted.clone();
+        for segment in self.segments_of(wanted) {
+            if left.is_empty() {
+                break;
+            }
+            let opened = Scanner::open(self.recorder.journal().folder(), segment);
+            let mut scanner = match opened {
+                Ok(scanner) => scanner,
+                // It was dropped by age meanwhile.
+                Err(ScanError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            while let Some(meta) = next_meta(&mut scanner)? {
+                let about = log::about(&meta).filter(|about| about.is_acceptance);
+                if !about.is_some_and(|about| left.contains(&about.id)) {
+                    continue;
+                }
+                if let Some(Event { id, what: What::Accepted(accepted), .. }) = log::decode(&meta) {
+                    left.remove(&id);
+                    found.push((id, *accepted));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The segments that were being written when one of these messages was taken, oldest first.
+    fn segments_of(&self, wanted: &BTreeSet<QueueId>) -> Vec<u64> {
+        let journal = self.recorder.journal();
+        let segments = journal.segments();
+        // A segment begins with the time of the newest event before it; one that does not say so
+        // may hold anything.
+        let begun =
+            |segment: &u64| journal.begun_with(*segment).ok().flatten().map(Timestamp::from_micros);
+        let begun: Vec<_> = segments.iter().map(begun).collect();
+        let within = |place: usize| {
+            let from = begun.get(place).copied().flatten().unwrap_or(Timestamp::EPOCH);
+            let to = begun.get(place + 1).copied().flatten().unwrap_or(Timestamp::MAX);
+            let (from, to) = (from - ACCEPTANCE_SLACK, to + ACCEPTANCE_SLACK);
+            wanted.iter().any(|id| from <= id.made_at() && id.made_at() <= to)
+        };
+        let places = segments.iter().enumerate().filter(|(place, _)| within(*place));
+        places.map(|(_, segment)| *segment).collect()
     }
 
     /// The wanted events behind this place, up to `limit` of them and [`PAGE_EVENTS_MAX`]; blocks.
@@ -135,14 +213,26 @@ impl Feed {
                 Next::Record(found) => {
                     let end = found.position.offset + found.octets;
                     let end = Cursor::of(Position { segment, offset: end });
-                    reading.see(end, log::decode(&found.meta));
+                    reading.see(Cursor::of(found.position), end, log::decode(&found.meta));
                 }
                 Next::Damage { offset, octets } => {
+                    let start = Cursor::of(Position { segment, offset });
                     let end = Cursor::of(Position { segment, offset: offset + octets });
-                    reading.see(end, None);
+                    reading.see(start, end, None);
                 }
                 Next::End => return Ok(true),
             }
+        }
+    }
+}
+
+/// The meta part of the next record; damage is passed over.
+fn next_meta(scanner: &mut Scanner) -> Result<Option<Bytes>, ScanError> {
+    loop {
+        match scanner.step()? {
+            Next::Record(found) => return Ok(Some(found.meta)),
+            Next::Damage { .. } => {}
+            Next::End => return Ok(None),
         }
     }
 }
@@ -160,11 +250,13 @@ impl<W: FnMut(&Event) -> bool> Reading<W> {
         self.page.events.len() >= self.limit || self.looks >= PAGE_LOOKS_MAX
     }
 
-    fn see(&mut self, end: Cursor, event: Option<Event>) {
+    fn see(&mut self, start: Cursor, end: Cursor, event: Option<Event>) {
         self.looks += 1;
         self.page.next = end;
         match event {
-            Some(event) if (self.wanted)(&event) => self.page.events.push((end, event)),
+            Some(event) if (self.wanted)(&event) => {
+                self.page.events.push(Found { start, end, event });
+            }
             Some(_) => {}
             None => self.page.damaged += 1,
         }
@@ -174,11 +266,11 @@ impl<W: FnMut(&Event) -> bool> Reading<W> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
-    use maily_core::clock::Timestamp;
-    use maily_core::event::What;
-    use maily_core::mail::id::QueueId;
+    use maily_core::event::Origin;
+    use maily_core::mail::envelope::ReversePath;
+    use maily_core::mail::envelope::Stream;
+    use maily_core::mail::id::QueueIdSource;
 
     use super::*;
 
@@ -203,8 +295,9 @@ mod tests {
         loop {
             let page = feed.read(after, limit, |_| true).unwrap();
             assert!(page.events.len() <= limit);
-            assert!(page.events.is_sorted_by_key(|(cursor, _)| *cursor));
-            numbers.extend(page.events.iter().map(|(_, event)| event.id.as_u64()));
+            assert!(page.events.is_sorted_by_key(|found| found.end));
+            assert!(page.events.iter().all(|found| found.start < found.end));
+            numbers.extend(page.events.iter().map(|found| found.event.id.as_u64()));
             after = page.next;
             if !page.more {
                 return (numbers, after);
@@ -228,7 +321,11 @@ mod tests {
             assert_eq!(all(&feed, Cursor::OLDEST, limit).0, (0..400).collect::<Vec<_>>());
         }
         let first = feed.read(Cursor::OLDEST, 400, |_| true).unwrap();
-        assert_eq!(first.events.iter().map(|(at, _)| *at).collect::<Vec<_>>(), cursors);
+        assert_eq!(first.events.iter().map(|found| found.end).collect::<Vec<_>>(), cursors);
+        for found in &first.events {
+            let again = feed.read(found.start, 1, |_| true).unwrap();
+            assert_eq!(again.events, std::slice::from_ref(found), "it comes first");
+        }
         for (number, cursor) in cursors.iter().enumerate().step_by(23) {
             let rest = (number as u64 + 1..400).collect::<Vec<_>>();
             assert_eq!(all(&feed, *cursor, 50).0, rest);
@@ -254,7 +351,10 @@ mod tests {
             tokio::task::yield_now().await;
             recorder.record(&event(7));
             let page = waiter.await.unwrap();
-            assert_eq!(page.events.iter().map(|(_, e)| e.clone()).collect::<Vec<_>>(), [event(7)]);
+            assert_eq!(
+                page.events.into_iter().map(|found| found.event).collect::<Vec<_>>(),
+                [event(7)]
+            );
             // What is behind the start is there at once.
             feed.wait(start).await;
         });
@@ -310,5 +410,39 @@ mod tests {
         let (_recorder, feed) = open(dir.path());
         let page = feed.read(Cursor::OLDEST, 100, |_| true).unwrap();
         assert_eq!((page.events.len(), page.damaged), (8, 1));
+    }
+
+    #[test]
+    fn acceptances_are_found_wherever_they_are_and_by_their_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = QueueIdSource::new(1);
+        let mut taken = Vec::new();
+        for second in (0..4_000).step_by(10) {
+            let at = Timestamp::from_secs(1_795_392_378 + second);
+            let (recorder, _) = open(dir.path());
+            let id = ids.next(at);
+            taken.push(id);
+            let accepted = Accepted {
+                reverse_path: ReversePath::Null,
+                recipients: Vec::new(),
+                message_id: id.to_string().into(),
+                octets: 1,
+                stream: Stream::default(),
+                origin: Origin::Report(id),
+            };
+            recorder.record(&Event { at, id, what: What::Accepted(Box::new(accepted)) });
+            let what = What::Removed { reason: "test".into() };
+            recorder.record(&Event { at, id, what });
+        }
+        let (_recorder, feed) = open(dir.path());
+        let lost = ids.next(Timestamp::from_secs(1_795_392_378 + 2_000));
+        let wanted = BTreeSet::from([taken[3], taken[200], taken[399], lost]);
+        let found = feed.acceptances(&wanted).unwrap();
+        let seen: Vec<_> =
+            found.iter().map(|(id, accepted)| (*id, &*accepted.message_id)).collect();
+        let names = [taken[3], taken[200], taken[399]].map(|id| (id, id.to_string()));
+        assert_eq!(seen, names.each_ref().map(|(id, name)| (*id, name.as_str())));
+        let read = feed.segments_of(&BTreeSet::from([taken[200]])).len();
+        assert!((1..100).contains(&read), "{read} of 400 segments were read");
     }
 }

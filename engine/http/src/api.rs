@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::audits;
 use crate::describe;
+use crate::events;
 use crate::fault::Fault;
 use crate::guard;
 use crate::messages;
@@ -39,6 +40,8 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(messages::inject))
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::cancel_campaign))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
         .routes(routes!(audits::list))
 }
 

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use maily_core::mail::id::QueueId;
 use maily_core::queue::cancellation::Which;
 use maily_delivery::cancel::CancelError;
 use maily_delivery::cancel::Taken;
 use maily_delivery::control::Control;
-use maily_events::feed::Feed;
 use maily_events::suppression::Suppressions;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::gate::Gate;
 
 use crate::fault::Fault;
+use crate::reading::Reader;
 
 /// The way of mail, as far as HTTP goes along it.
 #[derive(Clone)]
@@ -24,7 +26,9 @@ pub struct Mail {
     /// What takes it back.
     pub control: Control,
     /// What became of it.
-    pub feed: Feed,
+    pub reader: Reader,
+    /// Whether the daemon ends.
+    pub draining: watch::Receiver<bool>,
     /// Who must not be written to.
     pub suppressions: Suppressions,
 }

@@ -27,6 +27,8 @@ pub struct Wanted {
     /// Behind which cursor, if not from the start.
     pub after: Option<String>,
     path: String,
+    /// What else was asked for, as it stands in a query.
+    also: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Wanted {
@@ -37,15 +39,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
         let Query(query) = Query::<PageQuery>::from_request_parts(head, state)
             .await
             .map_err(|error| Fault::malformed(error.body_text()))?;
-        let limit = query.limit.unwrap_or(ROWS_DEFAULT);
-        if limit == 0 || limit > ROWS_MAX {
-            return Err(Fault::malformed(format!("limit must be from 1 to {ROWS_MAX}")));
-        }
-        let after = query.after;
-        if after.as_ref().is_some_and(|after| after.chars().count() > CURSOR_CHARACTERS_MAX) {
-            return Err(bad_cursor());
-        }
-        Ok(Self { limit: limit.into(), after, path })
+        Self::new(&path, query.limit, query.after)
     }
 }
 
@@ -55,6 +49,29 @@ fn bad_cursor() -> Fault {
 }
 
 impl Wanted {
+    /// Rows of the list at this path.
+    ///
+    /// # Errors
+    /// They are too many, or none; or the cursor is none of ours.
+    pub fn new(path: &str, limit: Option<u16>, after: Option<String>) -> Result<Self, Fault> {
+        let limit = limit.unwrap_or(ROWS_DEFAULT);
+        if limit == 0 || limit > ROWS_MAX {
+            return Err(Fault::malformed(format!("limit must be from 1 to {ROWS_MAX}")));
+        }
+        if after.as_ref().is_some_and(|after| after.chars().count() > CURSOR_CHARACTERS_MAX) {
+            return Err(bad_cursor());
+        }
+        Ok(Self { limit: limit.into(), after, path: path.to_owned(), also: String::new() })
+    }
+
+    /// More that was asked for and that the next page is to have, too; its characters must stand
+    /// for themselves in a query.
+    pub fn also(&mut self, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.also.push_str(&format!("&{name}={value}"));
+        }
+    }
+
     /// The cursor read as what it stands for.
     ///
     /// # Errors
@@ -81,7 +98,8 @@ impl Wanted {
     pub fn page_to<R>(&self, data: Vec<R>, next: Option<String>) -> Rows<R> {
         let link = next.as_ref().map(|next| {
             // A cursor of ours has only characters that stand for themselves in a query.
-            format!("<{}?limit={}&after={next}>; rel=\"next\"", self.path, self.limit)
+            let (path, limit, also) = (&self.path, self.limit, &self.also);
+            format!("<{path}?limit={limit}&after={next}{also}>; rel=\"next\"")
         });
         Rows { page: Page { data, next }, link }
     }
@@ -137,6 +155,10 @@ mod tests {
         let first = page(vec![1, 2, 3]);
         assert_eq!((first.page.data, first.page.next.as_deref()), (vec![1, 2], Some("2")));
         assert_eq!(first.link.as_deref(), Some("</v1/x?limit=2&after=2>; rel=\"next\""));
+        let mut with = wanted.clone();
+        with.also("type", "a,b");
+        let link = with.page_to(vec![1], Some("3".to_owned())).link;
+        assert_eq!(link.as_deref(), Some("</v1/x?limit=2&after=3&type=a,b>; rel=\"next\""));
         let last = page(vec![1, 2]);
         assert_eq!((last.page.data, last.page.next, last.link), (vec![1, 2], None, None));
     }

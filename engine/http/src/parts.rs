@@ -17,6 +17,8 @@ use crate::fault::Fault;
 use crate::mail::Mail;
 use crate::meters::Meters;
 
+/// The most streams of events at once.
+pub const STREAMS_MAX: usize = 100;
 /// The most octets of all bodies that are being received or worked on.
 pub const BODIES_OCTETS_MAX: usize = 256 << 20;
 /// Bodies are counted in pieces of so many octets.
@@ -51,6 +53,8 @@ pub struct Shared {
     pub meters: Arc<Meters>,
     /// Room for bodies.
     pub(crate) room: Arc<Semaphore>,
+    /// Room for streams of events.
+    pub(crate) streams: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -61,6 +65,7 @@ impl Shared {
             spending: Mutex::new((parts.budget, Spending::default())),
             meters: Arc::default(),
             room: Arc::new(Semaphore::new(BODIES_OCTETS_MAX / PIECE_OCTETS)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             parts,
         })
     }

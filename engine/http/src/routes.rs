@@ -83,6 +83,8 @@ pub const ROUTES: &[Route] = &[
     change("POST", "/v1/messages", May(SendMessages), MAIL_BODY_OCTETS_MAX),
     change("DELETE", "/v1/messages/{message}", May(CancelMessages), 0),
     change("DELETE", "/v1/campaigns/{campaign}/messages", May(CancelMessages), 0),
+    read("/v1/events", May(ReadEvents)),
+    read("/v1/events/stream", May(ReadEvents)),
     read("/v1/audit", May(ReadAudit)),
 ];
 

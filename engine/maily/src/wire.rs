@@ -27,6 +27,7 @@ use maily_delivery::worker;
 use maily_events::feed::Feed;
 use maily_events::recorder::Recorder;
 use maily_http::mail::Mail;
+use maily_http::reading::Reader;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
@@ -119,7 +120,7 @@ impl Daemon {
             listeners.push(live);
             sessions.spawn(Listener::serve(listener, bound, draining.clone()));
         }
-        let mail = mail(&receiving, &control, &events, &records);
+        let mail = mail(&receiving, &control, &events, &records, &draining);
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &draining);
         let mut watching = JoinSet::new();
@@ -291,12 +292,19 @@ fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> Fail
 }
 
 /// The way of mail, as far as HTTP goes along it.
-fn mail(receiving: &Receiving, control: &Control, events: &Recorder, records: &Records) -> Mail {
+fn mail(
+    receiving: &Receiving,
+    control: &Control,
+    events: &Recorder,
+    records: &Records,
+    draining: &watch::Receiver<bool>,
+) -> Mail {
     Mail {
         door: receiving.door().clone(),
         gate: receiving.gate(),
         control: control.clone(),
-        feed: Feed::new(events),
+        reader: Reader::new(Feed::new(events), receiving.door().spool.clone()),
+        draining: draining.clone(),
         suppressions: records.suppressions.clone(),
     }
 }
