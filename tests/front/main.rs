@@ -8,6 +8,7 @@
 
 mod bodies;
 mod contract;
+mod following;
 mod mailing;
 mod office;
 mod place;

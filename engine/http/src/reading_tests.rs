@@ -51,7 +51,8 @@ impl World {
     }
 
     async fn accept(&self, id: QueueId, project: &str, recipients: usize) {
-        let path = |n| ForwardPath(Mailbox::parse(&format!("r{n}@{project}.example")).unwrap());
+        let domain = if project.is_empty() { "nobody" } else { project };
+        let path = |n| ForwardPath(Mailbox::parse(&format!("r{n}@{domain}.example")).unwrap());
         let accepted = Accepted {
             reverse_path: ReversePath::Null,
             recipients: (0..recipients).map(path).collect(),
