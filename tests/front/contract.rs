@@ -13,6 +13,8 @@ use crate::world::House;
 const EXAMPLES: &str = "10";
 /// Routes that are no operations: the description itself, and the page that shows it.
 const UNDESCRIBED: usize = 2;
+/// It never ends, so nobody can wait for its answer: `following` has it.
+const ENDLESS: &[&str] = &["/v1/events/stream"];
 
 #[test]
 fn the_daemon_is_as_it_is_described() {
@@ -29,10 +31,11 @@ fn the_daemon_is_as_it_is_described() {
     command.args(["--header", "Maily-Project: a"]);
     command.args(["--max-examples", &examples, "--seed", "1", "--continue-on-failure"]);
     command.args(["--no-color", "--request-timeout", "20"]);
+    command.args(ENDLESS.iter().flat_map(|path| ["--exclude-path", path]));
     // It writes what it remembers into the folder that it is in.
     let output = run(command.current_dir(folder.path()));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let described = ROUTES.len() - UNDESCRIBED;
+    let described = ROUTES.len() - UNDESCRIBED - ENDLESS.len();
     assert!(said.contains(&format!("Tested: {described}")), "{said}");
     assert!(!house.daemon.log().contains(" ERROR "), "{}", house.daemon.log());
 }

@@ -65,7 +65,7 @@ impl Follower {
     fn until(&mut self, kind: &str, count: usize) -> Vec<Value> {
         let (mut seen, mut left) = (Vec::new(), count);
         while left > 0 {
-            let event = self.next().expect("the stream goes on");
+            let event = self.next().unwrap();
             left -= usize::from(event["type"] == kind);
             seen.push(event);
         }
