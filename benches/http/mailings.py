@@ -139,6 +139,9 @@ def batches(daemon, seconds):
     for each in clients:
         each.join()
     elapsed, count = time.monotonic() - begun, sum(taken)
+    waiting = daemon.metric("maily_waiting_messages")
+    if waiting < count:
+        sys.exit(f"{count} were acknowledged, and {waiting} wait")
     octets = (daemon.metric("maily_spool_live_bytes") - before) / count
     return {"recipients_per_s": round(count / elapsed), "octets_each": round(octets),
             "cpu_ms_each": round((cpu(daemon.process.pid) - used) * 1e3 / count, 4)}  # fmt: skip

@@ -135,4 +135,7 @@ fn what_is_not_signed_by_us_leads_nowhere_and_is_no_event() {
     assert_eq!(said.status, 302, "{said:?}");
     wait_for("the click", || place.trace(&ids[0]).contains("clicked"));
     assert_eq!(place.trace(&ids[0]).matches("clicked").count(), 1);
+    let metrics = place.daemon.ask("/metrics").1;
+    assert!(metrics.contains("maily_clicks_total{verdict=\"machine\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("maily_unknown_links_total 0\n"), "{metrics}");
 }

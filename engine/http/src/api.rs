@@ -15,6 +15,7 @@ use crate::describe;
 use crate::events;
 use crate::fault::Fault;
 use crate::guard;
+use crate::link_keys;
 use crate::messages;
 use crate::parts::Shared;
 use crate::presence::Presence;
@@ -37,6 +38,7 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(templates::versions))
         .routes(routes!(templates::show_version))
         .routes(routes!(templates::judge))
+        .routes(routes!(link_keys::renew))
         .routes(routes!(messages::inject))
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::cancel_campaign))

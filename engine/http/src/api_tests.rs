@@ -154,6 +154,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "text": "t",
             "recipients": [{ "email": "c@d.example" }],
         })),
+        ("POST", "/v1/link-keys") => None,
         ("POST", other) => panic!("say what {other} is sent"),
         _ => None,
     }

@@ -29,6 +29,7 @@ use maily_core::tracking::token::Payload;
 use maily_core::tracking::token::verify;
 use maily_core::tracking::verdict;
 
+use crate::hit_counters::HitCounters;
 use crate::pages;
 use crate::pages::no_such_link;
 use crate::presence::Presence;
@@ -54,10 +55,12 @@ pub(crate) async fn open(
     headers: HeaderMap,
 ) -> Response {
     let Ok(Payload::Open(origin)) = verify(Kind::Open, &token, public.links.keys()) else {
+        HitCounters::one(&public.counters.unknown_links);
         return no_such_link(&headers);
     };
     let asking = Asking { presence, method: &method, headers: &headers };
     let hit = hit(&public, &asking, &origin, Kind::Open, None);
+    public.counters.opens.count(hit.verdict);
     record(&public, &origin, What::Opened(Box::new(hit)));
     pages::sealed(([(header::CONTENT_TYPE, "image/gif")], PIXEL).into_response())
 }
@@ -72,10 +75,12 @@ pub(crate) async fn click(
 ) -> Response {
     let verified = verify(Kind::Click, &token, public.links.keys());
     let Ok(Payload::Click { origin, link, target }) = verified else {
+        HitCounters::one(&public.counters.unknown_links);
         return no_such_link(&headers);
     };
     let asking = Asking { presence, method: &method, headers: &headers };
     let hit = Box::new(hit(&public, &asking, &origin, Kind::Click, Some(link)));
+    public.counters.clicks.count(hit.verdict);
     let url = bounded(target.as_str(), URL_OCTETS_MAX);
     record(&public, &origin, What::Clicked { hit, link, url });
     if link == HONEYPOT_LINK {

@@ -10,6 +10,7 @@ use maily_events::recorder::Recorder;
 use maily_events::suppression::Suppressions;
 use maily_spool::spool::Spool;
 
+use crate::hit_counters::HitCounters;
 use crate::recent::RecentHits;
 
 /// What the routes for recipients stand on.
@@ -26,4 +27,6 @@ pub struct Public {
     pub suppressions: Suppressions,
     /// What was fetched of late.
     pub recent: Arc<Mutex<RecentHits>>,
+    /// Where it is counted.
+    pub counters: Arc<HitCounters>,
 }

@@ -80,6 +80,7 @@ pub const ROUTES: &[Route] = &[
         recorded: false,
         body_octets_max: TEMPLATE_BODY_OCTETS_MAX,
     },
+    change("POST", "/v1/link-keys", MayEverywhere(WriteProjects), 0),
     change("POST", "/v1/messages", May(SendMessages), MAIL_BODY_OCTETS_MAX),
     change("DELETE", "/v1/messages/{message}", May(CancelMessages), 0),
     change("DELETE", "/v1/campaigns/{campaign}/messages", May(CancelMessages), 0),

@@ -22,6 +22,7 @@ use maily_core::tracking::token::verify;
 use maily_events::suppression::Said;
 use maily_events::suppression::Subject;
 
+use crate::hit_counters::HitCounters;
 use crate::pages::Language;
 use crate::pages::Page;
 use crate::pages::no_such_link;
@@ -40,7 +41,10 @@ fn wish(public: &Public, token: &str) -> Option<Wish> {
         Ok(Payload::Unsubscribe { origin, project, list, mailbox }) => {
             Some(Wish { origin, project, list, mailbox })
         }
-        _ => None,
+        _ => {
+            HitCounters::one(&public.counters.unknown_links);
+            None
+        }
     }
 }
 
@@ -70,6 +74,7 @@ pub(crate) async fn unsubscribe(
         tracing::error!(%error, "somebody could not be unsubscribed");
         return Page::NotNow.answer(language);
     }
+    HitCounters::one(&public.counters.unsubscribed);
     let who = wish.mailbox.to_string();
     let what = What::Unsubscribed(Box::new(Unsubscribed {
         project: wish.project,

@@ -19,6 +19,7 @@ use maily_core::tracking::links::Links;
 use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
+use maily_http::hit_counters::HitCounters;
 use maily_http::mail::Mail;
 use maily_http::parts::{Parts, Shared};
 use maily_http::public;
@@ -58,6 +59,8 @@ pub struct Fronts {
     pub seats: Seats,
     records: Records,
     recent: Arc<Mutex<RecentHits>>,
+    /// What recipients did.
+    pub hits: Arc<HitCounters>,
     mail: Mail,
     clock: Arc<dyn Clock>,
     live: Vec<(Use, watch::Sender<Arc<Front>>)>,
@@ -206,6 +209,7 @@ impl Fronts {
             seats: seats(config),
             records: records.clone(),
             recent: Arc::default(),
+            hits: Arc::default(),
             mail,
             clock: Arc::clone(clock),
             live: Vec::new(),
@@ -264,6 +268,7 @@ impl Fronts {
             events: self.mail.door.events.clone(),
             suppressions: self.mail.suppressions.clone(),
             recent: Arc::clone(&self.recent),
+            counters: Arc::clone(&self.hits),
         })
     }
 

@@ -13,6 +13,7 @@ use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
 use maily_delivery::counters::Counters;
 use maily_events::recorder::Recorder;
+use maily_http::hit_counters::HitCounters;
 use maily_http::meters::Meters;
 use maily_ingress::counters::Counters as Received;
 use maily_ingress::gate::Gate;
@@ -74,6 +75,8 @@ pub struct Health {
     events: Recorder,
     /// How often each route of the API was asked, if there is one.
     meters: Option<Arc<Meters>>,
+    /// What recipients did.
+    hits: Option<Arc<HitCounters>>,
     /// HTTP connections.
     seats: Option<Seats>,
     /// What the time is.
@@ -102,6 +105,7 @@ impl Health {
             spool: spool.clone(),
             events: events.clone(),
             meters: None,
+            hits: None,
             seats: None,
             clock: Arc::clone(clock),
             failed: Mutex::default(),
@@ -171,13 +175,24 @@ impl Health {
     #[must_use]
     pub fn with_http(self, fronts: &Fronts) -> Self {
         let meters = fronts.shared.as_ref().map(|shared| Arc::clone(&shared.meters));
-        Self { meters, seats: Some(fronts.seats.clone()), ..self }
+        let hits = Some(Arc::clone(&fronts.hits));
+        Self { meters, hits, seats: Some(fronts.seats.clone()), ..self }
     }
 
     fn http(&self, text: &mut Exposition) {
         if let Some(seats) = &self.seats {
             let help = "HTTP connections.";
             text.gauge("maily_http_connections", help, seats.taken());
+        }
+        if let Some(hits) = &self.hits {
+            let help = "Pixels fetched, by who did it, probably.";
+            text.counters("maily_opens_total", help, "verdict", &hits.opens.read());
+            let help = "Links followed, by who did it, probably.";
+            text.counters("maily_clicks_total", help, "verdict", &hits.clicks.read());
+            let help = "Recipients who want no more of something.";
+            text.counter("maily_unsubscribed_total", help, read(&hits.unsubscribed));
+            let help = "Requests with a token that is none of ours.";
+            text.counter("maily_unknown_links_total", help, read(&hits.unknown_links));
         }
         let Some(meters) = &self.meters else { return };
         let readings = meters.read();
