@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need and the machine lacks: the Debian packages of tests/packages.txt and
 # the Python packages of tests/requirements.txt (into target/venv) and the npm packages of
-# tests/package.json (into target/node). Where all is there it is done
-# in a blink. `make test` runs it; so does a test that misses a tool.
+# tests/package.json (into target/node). Where all is there it is done in a blink. `make test` runs
+# it; so does a test that misses a tool.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p target
@@ -16,6 +16,8 @@ for package in $(sed 's/#.*//' tests/packages.txt); do
 	*) missing="$missing $package" ;;
 	esac
 done
+# Some packages of Node.js bring npm along, Debian's does not.
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" != 0 ]; then
 		echo "the tests need:$missing" >&2
