@@ -27,7 +27,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("config", &["core"]),
     ("engine/ingress", &["core", "spool", "events"]),
     ("engine/delivery", &["core", "spool", "events", "egress"]),
-    ("engine/http", &["core", "api", "registry", "spool", "events", "ingress", "delivery"]),
+    (
+        "engine/http",
+        &["core", "api", "registry", "spool", "events", "egress", "ingress", "delivery"],
+    ),
     (
         "engine/maily",
         &[

@@ -30,6 +30,7 @@ use crate::config::serving::Api;
 use crate::config::serving::Http;
 use crate::config::serving::Public;
 use crate::config::serving::Registry;
+use crate::config::serving::Webhooks;
 use crate::config::storage::Events;
 use crate::config::storage::Spool;
 use crate::config::watching::Log;
@@ -144,6 +145,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Public::SECTION,
     Api::SECTION,
     Admin::SECTION,
+    Webhooks::SECTION,
     Ops::SECTION,
     Log::SECTION,
 ];

@@ -9,6 +9,7 @@
 mod bodies;
 mod contract;
 mod following;
+mod hooks;
 mod mailing;
 mod office;
 mod place;

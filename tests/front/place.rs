@@ -48,6 +48,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(behaviour: Behaviour) -> Self {
+        Self::with(behaviour, "")
+    }
+
+    /// The same with more in its configuration.
+    pub(crate) fn with(behaviour: Behaviour, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = World::behaving(folder.path(), behaviour);
         let (api, public) = (free(), free());
@@ -56,7 +61,7 @@ impl Place {
             "[registry]\nfolder = \"{0}/registry\"\n\
              [http.api]\nlisten = \"{api}\"\n[http.admin]\nlisten = \"{0}/admin.sock\"\n\
              [http.public]\nlisten = \"127.0.0.1:{port}\"\n\
-             base_url = \"http://127.0.0.1:{port}\"\n",
+             base_url = \"http://127.0.0.1:{port}\"\n{more}",
             folder.path().display(),
         );
         let public = SocketAddr::from(([127, 0, 0, 1], port));

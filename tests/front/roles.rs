@@ -30,6 +30,10 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/projects") => Some(json!({ "name": "new" })),
         ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
         ("PUT", "/v1/templates/{template}") => Some(json!({ "subject": "s", "text": "t" })),
+        ("POST", "/v1/webhooks/{webhook}/replay") => Some(json!({ "after": "1" })),
+        ("POST" | "PUT", path) if path.starts_with("/v1/webhooks") => {
+            Some(json!({ "url": "https://hooks.example/" }))
+        }
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST" | "PUT" | "PATCH", _) => Some(json!({})),
         _ => None,

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::section::section;
+use crate::value;
 use crate::value::BaseUrl;
 use crate::value::Rate;
 
@@ -31,6 +35,8 @@ section! {
         api: Api = Api::default(), table {};
         /// For operators on this machine.
         admin: Admin = Admin::default(), table {};
+        /// What events are sent to.
+        webhooks: Webhooks = Webhooks::default(), table {};
     }
 }
 
@@ -74,5 +80,24 @@ section! {
     pub struct Admin, "[http.admin]" {
         /// The file of the socket. maily project and maily token use it.
         listen: Option<PathBuf> = None, example "/run/maily/admin.sock";
+    }
+}
+
+section! {
+    /// How events are sent to webhooks, which projects register.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Webhooks, "[http.webhooks]" {
+        /// Private, loopback and other special networks to which events may be sent all the same.
+        #[serde(deserialize_with = "value::networks")]
+        allow_networks: Vec<IpNet> = Vec::new(), default [];
+        /// The pause after a failure; each is twice as long as the one before.
+        #[serde(deserialize_with = "value::duration")]
+        delay_min: Duration = Duration::from_secs(5), default "5s";
+        /// The longest pause.
+        #[serde(deserialize_with = "value::duration")]
+        delay_max: Duration = Duration::from_secs(3_600), default "1h";
+        /// An event that was not taken for so long is set aside; the next one comes.
+        #[serde(deserialize_with = "value::duration")]
+        give_up_after: Duration = Duration::from_secs(86_400), default "1d";
     }
 }

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod guard;
 pub mod memory;
 pub mod opening;
+pub mod post;
 pub mod resolve;
 pub mod route;
 mod stream;

@@ -15,6 +15,7 @@ use crate::describe;
 use crate::events;
 use crate::fault::Fault;
 use crate::guard;
+use crate::hooks;
 use crate::link_keys;
 use crate::messages;
 use crate::parts::Shared;
@@ -44,6 +45,12 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(messages::cancel_campaign))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
+        .routes(routes!(hooks::list, hooks::create))
+        .routes(routes!(hooks::show, hooks::change, hooks::remove))
+        .routes(routes!(hooks::renew))
+        .routes(routes!(hooks::replay))
+        .routes(routes!(hooks::letters))
+        .routes(routes!(hooks::again))
         .routes(routes!(audits::list))
 }
 

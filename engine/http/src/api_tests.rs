@@ -139,6 +139,8 @@ fn filled(path: &str) -> String {
         .replace("{token}", "00000000000")
         .replace("{template}", "hello")
         .replace("{version}", "1")
+        .replace("{webhook}", "00000000000")
+        .replace("{event}", "1-0")
 }
 
 fn body_for(method: &str, path: &str) -> Option<Value> {
@@ -146,6 +148,11 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         ("POST", "/v1/auth/jwt") => Some(json!({})),
         ("POST", "/v1/projects") => Some(json!({ "name": "new" })),
         ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
+        ("POST", "/v1/webhooks") | ("PUT", "/v1/webhooks/{webhook}") => {
+            Some(json!({ "url": "https://hooks.example/" }))
+        }
+        ("POST", "/v1/webhooks/{webhook}/replay") => Some(json!({ "after": "1" })),
+        ("POST", path) if path.starts_with("/v1/webhooks/{webhook}/") => None,
         ("PUT", _) => Some(json!({ "subject": "s", "text": "t" })),
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST", "/v1/messages") => Some(json!({

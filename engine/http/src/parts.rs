@@ -14,6 +14,7 @@ use maily_registry::registry::Registry;
 use crate::budget::Budget;
 use crate::budget::Spending;
 use crate::fault::Fault;
+use crate::hook_meters::HookMeters;
 use crate::mail::Mail;
 use crate::meters::Meters;
 
@@ -51,6 +52,8 @@ pub struct Shared {
     pub(crate) spending: Mutex<(Budget, Spending)>,
     /// How often each route was asked.
     pub meters: Arc<Meters>,
+    /// What is counted of webhooks.
+    pub hooks: Arc<HookMeters>,
     /// Room for bodies.
     pub(crate) room: Arc<Semaphore>,
     /// Room for streams of events.
@@ -64,6 +67,7 @@ impl Shared {
             throttle: Mutex::default(),
             spending: Mutex::new((parts.budget, Spending::default())),
             meters: Arc::default(),
+            hooks: Arc::default(),
             room: Arc::new(Semaphore::new(BODIES_OCTETS_MAX / PIECE_OCTETS)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             parts,

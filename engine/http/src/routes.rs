@@ -86,6 +86,15 @@ pub const ROUTES: &[Route] = &[
     change("DELETE", "/v1/campaigns/{campaign}/messages", May(CancelMessages), 0),
     read("/v1/events", May(ReadEvents)),
     read("/v1/events/stream", May(ReadEvents)),
+    read("/v1/webhooks", May(ReadWebhooks)),
+    change("POST", "/v1/webhooks", May(WriteWebhooks), SMALL_OCTETS_MAX),
+    read("/v1/webhooks/{webhook}", May(ReadWebhooks)),
+    change("PUT", "/v1/webhooks/{webhook}", May(WriteWebhooks), SMALL_OCTETS_MAX),
+    change("DELETE", "/v1/webhooks/{webhook}", May(WriteWebhooks), 0),
+    change("POST", "/v1/webhooks/{webhook}/secret", May(WriteWebhooks), 0),
+    change("POST", "/v1/webhooks/{webhook}/replay", May(WriteWebhooks), SMALL_OCTETS_MAX),
+    read("/v1/webhooks/{webhook}/dead-letters", May(ReadWebhooks)),
+    change("POST", "/v1/webhooks/{webhook}/dead-letters/{event}/replay", May(WriteWebhooks), 0),
     read("/v1/audit", May(ReadAudit)),
 ];
 

@@ -19,6 +19,7 @@ use maily_core::tracking::links::Links;
 use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
+use maily_http::delivering::{Deliverer, Sending};
 use maily_http::hit_counters::HitCounters;
 use maily_http::mail::Mail;
 use maily_http::parts::{Parts, Shared};
@@ -36,6 +37,7 @@ use crate::certificate;
 use crate::chance::MachineChance;
 use crate::exit::{Exit, Failure};
 use crate::late::Late;
+use crate::webhooks;
 
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,7 @@ pub struct Fronts {
     pub hits: Arc<HitCounters>,
     mail: Mail,
     clock: Arc<dyn Clock>,
+    sending: watch::Sender<Arc<Sending>>,
     live: Vec<(Use, watch::Sender<Arc<Front>>)>,
     waiting: Vec<(watch::Receiver<Arc<Front>>, Bound)>,
 }
@@ -72,6 +75,7 @@ pub struct Prepared {
     fronts: Vec<Arc<Front>>,
     budget: Budget,
     seats: Seats,
+    sending: Arc<Sending>,
 }
 
 /// The registry and the audit log in this folder, which is made for us alone.
@@ -201,7 +205,10 @@ impl Fronts {
                 mail: Some(mail.clone()),
             })
         });
+        let sending = webhooks::sending(config, clock);
+        let sending = sending.map_err(|error| Failure::new(Exit::Config, error))?;
         let mut this = Self {
+            sending: watch::Sender::new(Arc::new(sending)),
             public: None,
             api: None,
             admin: http.admin.listen.clone(),
@@ -277,6 +284,17 @@ impl Fronts {
         for (front, bound) in self.waiting.drain(..) {
             sessions.spawn(server::serve(front, bound, draining.clone()));
         }
+        if let Some(shared) = &self.shared {
+            let deliverer = Deliverer {
+                registry: shared.parts.registry.clone(),
+                reader: self.mail.reader.clone(),
+                clock: Arc::clone(&self.clock),
+                sending: self.sending.subscribe(),
+                meters: Arc::clone(&shared.hooks),
+                draining: draining.clone(),
+            };
+            sessions.spawn(deliverer.run());
+        }
     }
 
     /// What they are to do by another configuration; nothing changes yet.
@@ -285,7 +303,8 @@ impl Fronts {
         let seats = self.seats.limited(http.connections_max, http.connections_per_address_max);
         let fronts = self.live.iter().map(|(used, _)| self.front(*used, config, &seats));
         let fronts = fronts.map(|front| front.map(Arc::new)).collect::<anyhow::Result<_>>()?;
-        Ok(Prepared { fronts, budget: budget(config), seats })
+        let sending = Arc::new(webhooks::sending(config, &self.clock)?);
+        Ok(Prepared { fronts, budget: budget(config), seats, sending })
     }
 
     /// From now on they do it; connections keep what they began with.
@@ -296,6 +315,7 @@ impl Fronts {
         if let Some(shared) = &self.shared {
             shared.limit(prepared.budget);
         }
+        self.sending.send_replace(prepared.sending);
         self.seats = prepared.seats;
     }
 }

@@ -14,6 +14,7 @@ use maily_core::clock::Timestamp;
 use maily_delivery::counters::Counters;
 use maily_events::recorder::Recorder;
 use maily_http::hit_counters::HitCounters;
+use maily_http::hook_meters::HookMeters;
 use maily_http::meters::Meters;
 use maily_ingress::counters::Counters as Received;
 use maily_ingress::gate::Gate;
@@ -77,6 +78,8 @@ pub struct Health {
     meters: Option<Arc<Meters>>,
     /// What recipients did.
     hits: Option<Arc<HitCounters>>,
+    /// What is counted of webhooks.
+    hooks: Option<Arc<HookMeters>>,
     /// HTTP connections.
     seats: Option<Seats>,
     /// What the time is.
@@ -106,6 +109,7 @@ impl Health {
             events: events.clone(),
             meters: None,
             hits: None,
+            hooks: None,
             seats: None,
             clock: Arc::clone(clock),
             failed: Mutex::default(),
@@ -176,7 +180,8 @@ impl Health {
     pub fn with_http(self, fronts: &Fronts) -> Self {
         let meters = fronts.shared.as_ref().map(|shared| Arc::clone(&shared.meters));
         let hits = Some(Arc::clone(&fronts.hits));
-        Self { meters, hits, seats: Some(fronts.seats.clone()), ..self }
+        let hooks = fronts.shared.as_ref().map(|shared| Arc::clone(&shared.hooks));
+        Self { meters, hits, hooks, seats: Some(fronts.seats.clone()), ..self }
     }
 
     fn http(&self, text: &mut Exposition) {
@@ -211,6 +216,18 @@ impl Health {
             let (buckets, above, sum) = (&reading.buckets, reading.above, reading.seconds);
             text.labelled_histogram(name, label, buckets, above, sum);
         }
+    }
+
+    fn hooks(&self, text: &mut Exposition) {
+        let Some(hooks) = &self.hooks else { return };
+        let posts = [("taken", read(&hooks.taken)), ("failed", read(&hooks.failed))];
+        text.counters("maily_webhook_posts_total", "Events sent to webhooks.", "result", &posts);
+        let help = "Events that a webhook did not take in all their time.";
+        text.counter("maily_webhook_dead_letters_total", help, read(&hooks.aside));
+        let lag = hooks.lag(self.clock.now());
+        let lag: Vec<_> = lag.iter().map(|(id, seconds)| (id.as_str(), *seconds)).collect();
+        let help = "How old the next event of a webhook is that has one.";
+        text.gauges("maily_webhook_lag_seconds", help, "webhook", &lag);
     }
 
     fn queue(&self, text: &mut Exposition) {
@@ -293,6 +310,7 @@ impl Watched for Health {
         self.queue(&mut text);
         self.storage(&mut text);
         self.http(&mut text);
+        self.hooks(&mut text);
         text.into_text()
     }
 }

@@ -24,4 +24,5 @@ pub mod sending;
 pub mod sink;
 pub mod tls;
 pub mod upkeep;
+pub mod webhooks;
 pub mod wire;

@@ -96,6 +96,11 @@ fn tls(config: &Config) -> anyhow::Result<Tls> {
     if !routes.chain([config.egress.tls]).any(|tls| tls == EgressTls::Verify) {
         return Tls::opportunistic().context("TLS towards next hops");
     }
+    verifying(config)
+}
+
+/// TLS that verifies hosts by the issuers of the configuration, or by those of the system.
+pub fn verifying(config: &Config) -> anyhow::Result<Tls> {
     let issuers = match &config.egress.ca_file {
         None => None,
         Some(path) => {

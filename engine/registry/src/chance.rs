@@ -26,18 +26,22 @@ pub fn octets<const N: usize>(chance: &dyn Chance) -> Result<[u8; N], NoChance> 
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::atomic::AtomicU8;
+    use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering;
 
     use super::*;
 
-    /// Counts: no two draws are alike, and each run draws the same.
+    /// Counts, and mixes what it counts (splitmix64): each run draws the same.
     #[derive(Default)]
-    pub(crate) struct Counted(AtomicU8);
+    pub(crate) struct Counted(AtomicU64);
 
     impl Chance for Counted {
         fn fill(&self, octets: &mut [u8]) -> Result<(), NoChance> {
-            octets.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+            octets.fill_with(|| {
+                let count = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+                let mixed = (count ^ count >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                (mixed ^ mixed >> 27) as u8
+            });
             Ok(())
         }
     }

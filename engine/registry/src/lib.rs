@@ -1,4 +1,5 @@
-//! What operators registered: projects, tokens and templates; and the log of who changed what.
+//! What operators registered: projects, tokens, templates and webhooks; and the log of who changed
+//! what.
 //! Doors: [`registry::Registry`], [`audit::Audit`].
 #![forbid(unsafe_code)]
 
@@ -13,9 +14,12 @@ pub mod jwt;
 pub mod link_keys;
 pub mod name;
 pub mod permission;
+pub mod progress;
 pub mod project;
 pub mod registry;
 mod shelf;
 pub mod storing;
+pub mod subscribing;
 pub mod template;
 pub mod token;
+pub mod webhook;

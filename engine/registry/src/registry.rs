@@ -1,4 +1,5 @@
-//! [`Registry`]: the projects, tokens and templates, durable, and in memory for whoever asks.
+//! [`Registry`]: the projects, tokens, templates and webhooks, durable, and in memory for whoever
+//! asks.
 //!
 //! What is changed is on disk and synced before its author is told. Changes are made one after the
 //! other, so that each is decided by what the one before it left.
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use maily_core::clock::Timestamp;
 use maily_journal::journal::Options;
@@ -33,6 +35,8 @@ pub struct Registry {
     pub(crate) writing: Arc<tokio::sync::Mutex<()>>,
     /// The keys of JWTs.
     pub(crate) keys: Arc<RwLock<Vec<Key>>>,
+    /// Counts the changes of webhooks.
+    pub(crate) changed: Arc<watch::Sender<u64>>,
     /// When a token's use was written down last.
     pub(crate) used: Arc<Mutex<HashMap<TokenId, Timestamp>>>,
 }
@@ -49,6 +53,7 @@ impl Registry {
             shelf,
             writing: Arc::default(),
             keys: Arc::new(RwLock::new(keys)),
+            changed: Arc::default(),
             used: Arc::default(),
         })
     }

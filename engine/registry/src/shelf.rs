@@ -27,6 +27,12 @@ pub(crate) enum Kind {
     Template,
     /// One version of a template, by project, name and number.
     Version,
+    /// A webhook, by project and id.
+    Webhook,
+    /// How far a webhook has come, by project and id.
+    Progress,
+    /// An event that a webhook did not take, by project, id and place.
+    DeadLetter,
     /// A key that signs JWTs, by its id.
     Key,
     /// A key that signs links in mail, by its number.
@@ -40,6 +46,9 @@ pub(crate) fn key(kind: Kind, names: &[&[u8]]) -> Bytes {
         Kind::Token => b't',
         Kind::Template => b'm',
         Kind::Version => b'v',
+        Kind::Webhook => b'w',
+        Kind::Progress => b'g',
+        Kind::DeadLetter => b'd',
         Kind::Key => b'k',
         Kind::LinkKey => b'l',
     };
