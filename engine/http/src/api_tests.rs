@@ -469,3 +469,50 @@ async fn the_page_of_the_documentation_runs_its_own_script_only() {
     assert_eq!(page.matches("<script>").count(), 1);
     assert!(!page.contains("http://") && !page.contains("https://"), "nobody else is asked");
 }
+
+#[tokio::test]
+async fn one_stream_above_the_limit_is_told_to_come_again() {
+    let world = World::new();
+    world.project("a").await;
+    let viewer = world.token(Some("a"), "viewer").await;
+    let mut taken = Vec::new();
+    for _ in 1..crate::parts::STREAMS_MAX {
+        taken.push(Arc::clone(&world.shared.streams).try_acquire_owned().unwrap());
+    }
+    let detail = async || {
+        let said = world.ask("GET", "/v1/events/stream", &viewer, None).await;
+        assert_eq!((said.status, said.headers["retry-after"].to_str().unwrap()), (503, "5"));
+        said.body["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(detail().await.contains("no daemon"), "there is room for one, and it is given back");
+    taken.push(Arc::clone(&world.shared.streams).try_acquire_owned().unwrap());
+    assert_eq!(detail().await, "there are too many streams");
+}
+
+#[tokio::test]
+async fn a_webhook_has_its_limits_and_its_project() {
+    let world = World::new();
+    world.project("a").await;
+    world.project("b").await;
+    let (a, b) = (world.token(Some("a"), "admin").await, world.token(Some("b"), "admin").await);
+    let url = |octets: usize| format!("https://a.example/{}", "x".repeat(octets - 18));
+    let make = async |url: String, events: usize| {
+        let body = json!({ "url": url, "events": vec!["message.opened"; events] });
+        world.ask("POST", "/v1/webhooks", &a, Some(&body)).await
+    };
+    let made = make(url(2_048), 32).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    for (above, pointer) in [(make(url(2_049), 0), "/url"), (make(url(20), 33), "/events")] {
+        let said = above.await;
+        assert_eq!((said.status, said.body["errors"][0]["pointer"].as_str()), (422, Some(pointer)));
+    }
+    assert!(made.body["secret"].as_str().unwrap().starts_with("whsec_"));
+    let place = made.headers["location"].to_str().unwrap();
+    assert_eq!(world.ask("GET", place, &a, None).await.status, 200);
+    for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/secret")] {
+        let said = world.ask(method, &format!("{place}{path}"), &b, None).await;
+        assert_eq!(said.status, 404, "{method} {path} by a stranger: {}", said.body);
+    }
+    let list = world.ask("GET", "/v1/webhooks", &b, None).await.body;
+    assert_eq!(list["data"].as_array().unwrap().len(), 0);
+}
