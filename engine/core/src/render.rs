@@ -13,6 +13,7 @@
 
 pub mod binding;
 pub mod body;
+pub mod bounds;
 pub mod check;
 pub mod compiled;
 pub mod fault;

@@ -58,6 +58,9 @@ pub enum Unmade {
     Failed(Outcome),
 }
 
+/// The stack of a thread: templates are rendered on it, which go deep.
+const STACK_OCTETS: usize = 16 << 20;
+
 /// A try that has been to the signers.
 #[derive(Debug)]
 pub struct Signed {
@@ -199,6 +202,7 @@ fn pool(
         let (jobs, tell) = (Arc::clone(&jobs), tell.clone());
         std::thread::Builder::new()
             .name(format!("dkim-{number}"))
+            .stack_size(STACK_OCTETS)
             .spawn(move || run(clock.as_ref(), &jobs, &tell))?;
     }
     Ok(work)

@@ -14,8 +14,12 @@ use minijinja::Error;
 use minijinja::ErrorKind;
 use minijinja::UndefinedBehavior;
 use minijinja::Value;
+use minijinja::escape_formatter;
 use minijinja::value::Serde;
+use minijinja::value::ValueKind;
 use serde_json::Map;
+
+use crate::render::bounds;
 
 /// Fuel of one template for one recipient: a step costs 1, 64 octets of text cost 1. So no template
 /// makes more than 32 MiB of text on its way.
@@ -118,6 +122,19 @@ impl Default for Templates {
         environment.set_debug(true);
         // It would tell all variables.
         environment.remove_global("debug");
+        // What it holds grows deeper with each turn of a loop.
+        environment.remove_global("namespace");
+        // A list or map may hold another many times over: who writes one loops over it.
+        environment.set_formatter(|out, state, value| match value.kind() {
+            ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => {
+                let what = "a list or object is written item by item, by a loop";
+                Err(Error::new(ErrorKind::InvalidOperation, what))
+            }
+            _ => escape_formatter(out, state, value),
+        });
+        for filter in ["string", "pprint"] {
+            environment.remove_filter(filter);
+        }
         Self { environment }
     }
 }
@@ -128,6 +145,7 @@ impl Templates {
     /// # Errors
     /// It is no template.
     pub fn add(&mut self, part: &str, source: &str) -> Result<(), TemplateError> {
+        bounds::check(source).map_err(|(at, why)| flawed(part, source, at, why))?;
         self.environment
             .add_template_owned(part.to_owned(), source.to_owned())
             .map_err(|error| told(part, &error))
@@ -164,6 +182,19 @@ impl Templates {
         let mut asked: Vec<_> = asked.into_iter().flatten().collect();
         asked.sort_unstable();
         asked
+    }
+}
+
+/// A flaw of the source, with its place.
+fn flawed(part: &str, source: &str, at: usize, why: &str) -> TemplateError {
+    let before = source.get(..at).unwrap_or_default();
+    let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    TemplateError {
+        part: part.into(),
+        line: small(before.matches('\n').count() + 1),
+        column: small(before.rsplit('\n').next().unwrap_or_default().chars().count() + 1),
+        kind: Kind::Syntax,
+        message: why.into(),
     }
 }
 
@@ -304,7 +335,6 @@ mod tests {
             "{% set a = 'xxxxxxxxxxxxxxxx' * 65536 %}{% set a = a ~ a %}{% set a = a ~ a %}\
              {% set a = a ~ a %}{% set a = a ~ a %}{% set a = a ~ a %}{% set a = a ~ a %}{{ a }}",
             "{% set a = 'x' * 100000 %}{{ a|replace('x', a) }}",
-            "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('xxxxxxxxxxxxxxxx') }}",
         ] {
             let kind = fails(source).kind;
             assert!([Kind::OutOfFuel, Kind::Other].contains(&kind), "{source}: {kind:?}");
@@ -314,6 +344,36 @@ mod tests {
                 .kind,
             Kind::OutOfFuel
         );
+    }
+
+    #[test]
+    fn nothing_overflows_a_stack_or_doubles_without_end() {
+        let chain = |link: &str| format!("{{{{ 1{} }}}}", link.repeat(10_000));
+        let nested = "{% set ns = namespace(a=[]) %}{% for i in range(30000) %}\
+                      {% set ns.a = [ns.a] %}{% endfor %}x";
+        let doubled = |end: &str| format!("{}{end}", "{% set a = [a,a,a,a,a,a,a,a] %}".repeat(15));
+        for source in [
+            chain("+1"),
+            chain("|abs"),
+            chain(".a"),
+            chain("[0]"),
+            chain(" and 1"),
+            format!("{{{{ {} 1 }}}}", "not ".repeat(10_000)),
+            format!("{{{{ {}1 }}}}", "-".repeat(10_000)),
+            format!("{{% if n %}}{}{{% endif %}}", "{% elif n %}".repeat(10_000)),
+            "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('x') }}".to_owned(),
+            doubled("{{ a|string|length }}"),
+            doubled("{{ a == a }}"),
+        ] {
+            assert_eq!(fails(&source).kind, Kind::Syntax, "{source:.60}");
+        }
+        assert_eq!(fails(nested).kind, Kind::Syntax);
+        assert_eq!(fails("{{ namespace() }}").kind, Kind::Other, "there is none");
+        assert_ne!(fails("{{ items }}").kind, Kind::Syntax, "a list is looped over");
+        let longest = "{% if n %}".repeat(250) + &"{% endif %}".repeat(250);
+        let mut templates = Templates::default();
+        // It may nest too deep for the engine, which says so.
+        let _said = templates.add("/text", &longest);
     }
 
     #[test]
