@@ -340,12 +340,26 @@ async fn who_guesses_waits_and_is_then_not_heard() {
         assert_eq!(world.ask("GET", "/v1/whoami", &wrong, None).await.status, 401);
     }
     assert!(begun.elapsed() >= Duration::from_secs(100), "{:?}", begun.elapsed());
-    let said = world.ask("GET", "/v1/whoami", &right, None).await;
+    let said = world.ask("GET", "/v1/whoami", &wrong, None).await;
     assert_eq!((said.status, said.headers.contains_key("retry-after")), (429, true));
-    let elsewhere = request("GET", "/v1/whoami", Some(&right), None);
-    assert_eq!(world.send(elsewhere, remote(9)).await.status, 200, "from another address");
+    let elsewhere = request("GET", "/v1/whoami", Some(&wrong), None);
+    assert_eq!(world.send(elsewhere, remote(9)).await.status, 401, "from another address");
     world.clock.0.fetch_add(900, Ordering::Relaxed);
-    assert_eq!(world.ask("GET", "/v1/whoami", &right, None).await.status, 200, "forgotten");
+    assert_eq!(world.ask("GET", "/v1/whoami", &wrong, None).await.status, 401, "forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_guesses_locks_nobody_out_who_has_a_right_token() {
+    let world = World::new();
+    world.project("a").await;
+    let right = world.token(Some("a"), "viewer").await;
+    for _ in 0..=maily_ingress::throttle::WRONG_MAX {
+        world.ask("GET", "/v1/whoami", "mk_live_x", None).await;
+    }
+    assert_eq!(world.ask("GET", "/v1/whoami", "mk_live_x", None).await.status, 429);
+    let before = tokio::time::Instant::now();
+    assert_eq!(world.ask("GET", "/v1/whoami", &right, None).await.status, 200);
+    assert_eq!(before.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

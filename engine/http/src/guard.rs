@@ -233,10 +233,12 @@ impl Call {
             (Some(shown), _) => (shown, None),
         };
         let now = self.shared.parts.clock.now();
-        if let Some(address) = address {
+        let proven = self.shared.parts.registry.prove(shown, now);
+        // Only who is wrong waits: a token cannot be guessed, and whoever shares an address with
+        // somebody who tries must not be locked out.
+        if let Some(address) = address.filter(|_| proven.is_err()) {
             self.wait(address, now).await.map_err(Refused::unheard)?;
         }
-        let proven = self.shared.parts.registry.prove(shown, now);
         if let Some(address) = address {
             let mut throttle = self.shared.throttle.lock();
             match &proven {
