@@ -86,9 +86,10 @@ impl Subject {
     /// This mailbox, and this list of a project or, if the list is empty, all of it.
     ///
     /// Upper and lower case are one here, though RFC 5321 2.4 leaves that to the mailbox's host:
-    /// who wants no more mail does not mean one spelling.
+    /// who wants no more mail does not mean one spelling. Nor do quotes make another mailbox
+    /// (RFC 5321 4.1.2).
     pub fn new(project: &str, list: &str, mailbox: &Mailbox) -> Self {
-        let local_part = mailbox.local_part().to_lowercase();
+        let local_part = unquoted(mailbox.local_part()).to_lowercase();
         let mailbox = format!("{local_part}@{}", mailbox.domain()).into();
         Self { project: project.into(), list: list.into(), mailbox }
     }
@@ -110,6 +111,19 @@ impl Subject {
         let (project, list) = (name()?, name()?);
         Some(Self { project, list, mailbox: std::str::from_utf8(rest).ok()?.into() })
     }
+}
+
+/// A local part without its quotes, if it has any.
+fn unquoted(local_part: &str) -> String {
+    let inside = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(inside) = inside else { return local_part.to_owned() };
+    let mut out = String::with_capacity(inside.len());
+    let mut characters = inside.chars();
+    while let Some(character) = characters.next() {
+        let escaped = if character == '\\' { characters.next() } else { None };
+        out.push(escaped.unwrap_or(character));
+    }
+    out
 }
 
 /// How the keys of a project, or of one of its lists, begin.
@@ -255,6 +269,14 @@ mod tests {
 
     fn said(reason: SuppressionReason) -> Said {
         Said { at: NOW, reason, message: Some(QueueId::from_u64(7)), until: None }
+    }
+
+    #[test]
+    fn quotes_make_no_other_mailbox() {
+        let subject = |text: &str| Subject::new("p", "l", &Mailbox::parse(text).unwrap());
+        assert_eq!(subject("\"a.b+c\"@d.example"), subject("A.b+c@d.example"));
+        assert_eq!(subject("\"a\\.b\"@d.example"), subject("a.b@d.example"));
+        assert_ne!(subject("\"a b\"@d.example"), subject("ab@d.example"));
     }
 
     #[test]
