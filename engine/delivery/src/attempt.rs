@@ -14,6 +14,8 @@ use maily_core::smtp::delivery::Delivery;
 use maily_spool::body::Body;
 use maily_spool::submission::Stored;
 
+use crate::turns::Written;
+
 /// RFC 5321 4.5.3.1.8: so many recipients every server takes in one transaction, and many no more.
 pub const RECIPIENTS_MAX: usize = 100;
 
@@ -26,6 +28,8 @@ pub struct Job {
     pub stored: Arc<Stored>,
     /// What is sent.
     pub delivery: Delivery,
+    /// The memory that it takes, if it was written only now.
+    pub written: Option<Arc<Written>>,
 }
 
 impl Job {
@@ -68,7 +72,7 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         smtputf8: envelope.smtputf8,
         content: Content { head: bytes::Bytes::new(), message },
     };
-    Some(Job { attempt, stored, delivery })
+    Some(Job { attempt, stored, delivery, written: None })
 }
 
 /// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for

@@ -16,4 +16,5 @@ pub mod routes;
 pub mod settings;
 pub mod settle;
 pub mod signing;
+pub mod turns;
 pub mod worker;

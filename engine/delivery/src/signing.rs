@@ -15,10 +15,8 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
-use std::sync::mpsc as queue;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use maily_core::clock::Clock;
@@ -36,6 +34,10 @@ use crate::attempt::Job;
 use crate::binding::Binder;
 use crate::binding::Dropped;
 use crate::binding::Unbound;
+use crate::turns::Flow;
+use crate::turns::Turns;
+use crate::turns::WRITTEN_OCTETS_MAX;
+use crate::turns::WRITTEN_OCTETS_MAX_EACH;
 
 /// Signatures that are kept for another try, each about a kilobyte.
 pub const SIGNATURES_MAX: usize = 8_192;
@@ -74,7 +76,7 @@ pub struct Signed {
 #[derive(Debug)]
 pub struct Signing {
     tools: Tools,
-    work: queue::Sender<Work>,
+    work: Arc<Turns<Work>>,
     /// Messages that are being signed, with further tries of them.
     underway: HashMap<QueueId, Vec<Job>>,
     kept: BTreeMap<QueueId, Kept>,
@@ -141,8 +143,7 @@ impl Signing {
     }
 
     fn hand_out(&self, job: Job) {
-        // The threads end when this end of the channel does, and not before.
-        let _taken = self.work.send((self.tools.clone(), Box::new(job)));
+        self.work.push(flow(&job), (self.tools.clone(), Box::new(job)));
     }
 
     /// What became of a try at the signers, and of those that waited for the same signature.
@@ -181,6 +182,12 @@ impl Signing {
     }
 }
 
+impl Drop for Signing {
+    fn drop(&mut self) {
+        self.work.end();
+    }
+}
+
 fn put_in_front(job: &mut Job, signature: &Bytes) {
     let head = &mut job.delivery.content.head;
     *head = if head.is_empty() {
@@ -190,36 +197,37 @@ fn put_in_front(job: &mut Job, signature: &Bytes) {
     };
 }
 
+fn flow(job: &Job) -> Flow {
+    Flow { late: job.is_bound_late(), tenant: job.stored.submission.stream.tenant.clone() }
+}
+
 fn pool(
     threads: usize,
     clock: &Arc<dyn Clock>,
     tell: &mpsc::UnboundedSender<Signed>,
-) -> io::Result<queue::Sender<Work>> {
-    let (work, jobs) = queue::channel();
-    let jobs = Arc::new(Mutex::new(jobs));
+) -> io::Result<Arc<Turns<Work>>> {
+    let work = Arc::new(Turns::new(WRITTEN_OCTETS_MAX, WRITTEN_OCTETS_MAX_EACH));
     for number in 0..threads {
         let clock = Arc::clone(clock);
-        let (jobs, tell) = (Arc::clone(&jobs), tell.clone());
+        let (work, tell) = (Arc::clone(&work), tell.clone());
         std::thread::Builder::new()
             .name(format!("dkim-{number}"))
             .stack_size(STACK_OCTETS)
-            .spawn(move || run(clock.as_ref(), &jobs, &tell))?;
+            .spawn(move || run(clock.as_ref(), &work, &tell))?;
     }
     Ok(work)
 }
 
-fn run(
-    clock: &dyn Clock,
-    jobs: &Mutex<queue::Receiver<Work>>,
-    tell: &mpsc::UnboundedSender<Signed>,
-) {
-    loop {
-        let next = jobs.lock().recv();
-        let Ok((tools, mut job)) = next else { return };
+fn run(clock: &dyn Clock, work: &Arc<Turns<Work>>, tell: &mpsc::UnboundedSender<Signed>) {
+    while let Some((tools, mut job)) = work.pop() {
         let now = clock.now();
         // A panic must not take the try with it: it would be in flight for ever.
         let made = catch_unwind(AssertUnwindSafe(|| make(&tools, &mut job, now)));
         let signature = made.unwrap_or_else(|_| Err(failed(4, 3, 0, "writing it panicked")));
+        if job.is_bound_late() {
+            job.written =
+                Some(Arc::new(work.written(flow(&job), job.delivery.content.message.len())));
+        }
         if tell.send(Signed { job, signature }).is_err() {
             return;
         }

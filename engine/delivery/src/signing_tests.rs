@@ -124,7 +124,8 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         connection: Connection::New,
         number: 1,
     };
-    Job { attempt, stored: Arc::new(Stored { submission, unsettled: Vec::new() }), delivery }
+    let stored = Arc::new(Stored { submission, unsettled: Vec::new() });
+    Job { attempt, stored, delivery, written: None }
 }
 
 fn head(job: &Job) -> String {
