@@ -176,7 +176,7 @@ pub struct InjectRequest {
     pub recipients: Vec<Recipient>,
     /// The mailing that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 127)]
+    #[schema(min_length = 1, max_length = 63)]
     pub campaign: Option<String>,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -184,7 +184,7 @@ pub struct InjectRequest {
     pub tags: Vec<String>,
     /// The list that recipients may unsubscribe from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 127)]
+    #[schema(min_length = 1, max_length = 63)]
     pub list: Option<String>,
     /// What events about it carry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -213,8 +213,6 @@ pub enum Acceptance {
     Accepted,
     /// There is none for them: see `error`.
     Refused,
-    /// They do not want mail of this list or project.
-    Suppressed,
 }
 
 /// One recipient of the request, in its order.

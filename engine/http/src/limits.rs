@@ -9,7 +9,7 @@ use maily_api::message::TAGS_MAX;
 use maily_api::problem::FieldError;
 
 /// Characters of a name: of a campaign, a list.
-pub(crate) const NAME_CHARACTERS_MAX: usize = 127;
+pub(crate) const NAME_CHARACTERS_MAX: usize = 63;
 /// Characters of a subject or the value of a header field, before it is a template's.
 const LINE_CHARACTERS_MAX: usize = 998;
 

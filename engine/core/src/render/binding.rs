@@ -12,8 +12,8 @@ use crate::render::fault::Fault;
 pub const VARIABLES_OCTETS_MAX: usize = 64 * 1024;
 /// Arrays and objects of JSON that lie in each other.
 pub const VARIABLES_DEPTH_MAX: usize = 32;
-/// A display name has at most as many octets.
-pub const DISPLAY_NAME_OCTETS_MAX: usize = 256;
+/// A display name has at most as many characters.
+pub const DISPLAY_NAME_CHARACTERS_MAX: usize = 255;
 /// The format that is written.
 const FORMAT: u8 = 1;
 
@@ -44,8 +44,8 @@ impl Binding {
     /// What is wrong, at `/name` or `/variables`.
     pub fn new(name: &str, variables: Bytes) -> Result<Self, Fault> {
         let fault = |pointer: &str, code, detail: &str| Err(Fault::new(pointer, code, detail));
-        if name.len() > DISPLAY_NAME_OCTETS_MAX {
-            return fault("/name", Code::TooLong, "longer than 256 octets");
+        if name.chars().count() > DISPLAY_NAME_CHARACTERS_MAX {
+            return fault("/name", Code::TooLong, "longer than 255 characters");
         }
         if name.contains(|c: char| c.is_control()) {
             return fault("/name", Code::ControlCharacter, "a control character");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn one_more_than_the_limit_is_too_many() {
-        let long = "n".repeat(DISPLAY_NAME_OCTETS_MAX);
+        let long = "ñ".repeat(DISPLAY_NAME_CHARACTERS_MAX);
         assert!(binding(&long, "").is_ok());
         assert_eq!(code(&format!("{long}n"), ""), ("/name".into(), Code::TooLong));
         let json = |octets: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(octets - 8));

@@ -4,7 +4,7 @@
 //! compiled elsewhere ([`compiled`](crate::render::compiled)); what a template makes of a
 //! recipient's variables is checked when it is rendered.
 
-use crate::render::binding::DISPLAY_NAME_OCTETS_MAX;
+use crate::render::binding::DISPLAY_NAME_CHARACTERS_MAX;
 use crate::render::fault::Code;
 use crate::render::fault::Fault;
 use crate::render::field;
@@ -14,7 +14,7 @@ use crate::render::mailing::Mailing;
 use crate::render::mailing::NamedMailbox;
 use crate::render::mailing::Parts;
 use crate::render::raw;
-use crate::tracking::token::NAME_OCTETS_MAX;
+use crate::tracking::token::NAME_CHARACTERS_MAX;
 
 /// A template of a text or of HTML has at most as many octets.
 pub const TEMPLATE_OCTETS_MAX: usize = 1024 * 1024;
@@ -30,10 +30,10 @@ pub const ATTACHMENTS_MAX: usize = 50;
 pub const ATTACHMENTS_OCTETS_MAX: usize = 25 * 1024 * 1024;
 /// Octets of a message that is handed in whole.
 pub const RAW_OCTETS_MAX: usize = 35 * 1024 * 1024;
-/// A file name has at most as many octets.
-pub const FILE_NAME_OCTETS_MAX: usize = 255;
+/// A file name has at most as many characters.
+pub const FILE_NAME_CHARACTERS_MAX: usize = 255;
 /// A media type with its parameters has at most as many octets.
-pub const CONTENT_TYPE_OCTETS_MAX: usize = 255;
+pub const CONTENT_TYPE_OCTETS_MAX: usize = 127;
 /// Tags of a mailing.
 pub const TAGS_MAX: usize = 20;
 /// Entries that go into every event.
@@ -74,7 +74,7 @@ impl Mailing {
             faults.mailbox("/reply_to", reply_to);
         }
         if let Some(list) = &self.list {
-            faults.name("/list/name", &list.name, true);
+            faults.name("/list", &list.name, true);
             // It goes into a URI (RFC 6068 2), which is US-ASCII.
             if list.mailto.as_ref().is_some_and(|mailbox| !mailbox.is_ascii()) {
                 faults.push("/list/mailto", Code::Address, "not in US-ASCII");
@@ -129,15 +129,25 @@ impl Faults {
         }
     }
 
+    /// As [`Self::header_text`], counted as whoever hands it in counts.
+    fn line(&mut self, pointer: &str, text: &str, most: usize) {
+        let there = text.chars().count();
+        if there > most {
+            let detail = format!("{there} characters, and at most {most} may be");
+            self.push(pointer, Code::TooLong, &detail);
+        }
+        self.header_text(pointer, text, usize::MAX);
+    }
+
     fn name(&mut self, pointer: &str, text: &str, needed: bool) {
         if needed && text.is_empty() {
             self.push(pointer, Code::Missing, "empty");
         }
-        self.header_text(pointer, text, NAME_OCTETS_MAX);
+        self.line(pointer, text, NAME_CHARACTERS_MAX);
     }
 
     fn mailbox(&mut self, pointer: &str, named: &NamedMailbox) {
-        self.header_text(&format!("{pointer}/name"), &named.name, DISPLAY_NAME_OCTETS_MAX);
+        self.line(&format!("{pointer}/name"), &named.name, DISPLAY_NAME_CHARACTERS_MAX);
     }
 
     fn headers(&mut self, headers: &[(Box<str>, Box<str>)]) {
@@ -159,9 +169,10 @@ impl Faults {
 
     fn meta(&mut self, meta: &[(Box<str>, Box<str>)]) {
         self.at_most("/meta", meta.len(), META_MAX);
-        for (index, (name, value)) in meta.iter().enumerate() {
-            self.name(&format!("/meta/{index}/name"), name, true);
-            let pointer = format!("/meta/{index}/value");
+        for (name, value) in meta {
+            // RFC 6901 3: what stands for itself in a pointer.
+            let pointer = format!("/meta/{}", name.replace('~', "~0").replace('/', "~1"));
+            self.name(&pointer, name, true);
             self.header_text(&pointer, value, META_VALUE_OCTETS_MAX);
         }
     }
@@ -190,7 +201,7 @@ impl Faults {
 
     fn attachment(&mut self, pointer: &str, attachment: &Attachment) {
         let Attachment { file_name, content_type, content_id, .. } = attachment;
-        self.header_text(&format!("{pointer}/file_name"), file_name, FILE_NAME_OCTETS_MAX);
+        self.line(&format!("{pointer}/file_name"), file_name, FILE_NAME_CHARACTERS_MAX);
         let at = format!("{pointer}/content_type");
         self.header_text(&at, content_type, CONTENT_TYPE_OCTETS_MAX);
         if !field::is_attachable(content_type) {
@@ -283,17 +294,18 @@ mod tests {
                 mailing.list = Some(List { name: bad.clone(), mailto: None });
                 mailing.meta = vec![(bad.clone(), bad.clone())];
             });
+            let meta = format!("/meta/{bad} control_character");
             let wanted = [
                 "/project control_character",
                 "/campaign control_character",
                 "/tags/0 control_character",
                 "/from/name control_character",
                 "/reply_to/name control_character",
-                "/list/name control_character",
+                "/list control_character",
                 "/headers/0/value control_character",
                 "/headers/1/name header_name",
-                "/meta/0/name control_character",
-                "/meta/0/value control_character",
+                &*meta,
+                &*meta,
                 "/subject control_character",
                 "/attachments/0/file_name control_character",
                 "/attachments/0/content_id content_id",
@@ -333,17 +345,17 @@ mod tests {
         let text = |octets: usize| Box::<str>::from("x".repeat(octets));
         type Change = fn(&mut Mailing, Box<str>);
         let texts: [(&str, usize, Change); 7] = [
-            ("/project", NAME_OCTETS_MAX, |mailing, text| mailing.project = text),
-            ("/campaign", NAME_OCTETS_MAX, |mailing, text| mailing.campaign = text),
-            ("/tags/0", NAME_OCTETS_MAX, |mailing, text| mailing.tags = vec![text]),
-            ("/from/name", DISPLAY_NAME_OCTETS_MAX, |mailing, text| mailing.from.name = text),
-            ("/list/name", NAME_OCTETS_MAX, |mailing, text| {
+            ("/project", NAME_CHARACTERS_MAX, |mailing, text| mailing.project = text),
+            ("/campaign", NAME_CHARACTERS_MAX, |mailing, text| mailing.campaign = text),
+            ("/tags/0", NAME_CHARACTERS_MAX, |mailing, text| mailing.tags = vec![text]),
+            ("/from/name", DISPLAY_NAME_CHARACTERS_MAX, |mailing, text| mailing.from.name = text),
+            ("/list", NAME_CHARACTERS_MAX, |mailing, text| {
                 mailing.list = Some(List { name: text, mailto: None });
             }),
             ("/headers/0/value", HEADER_TEMPLATE_OCTETS_MAX, |mailing, text| {
                 mailing.headers = vec![("X".into(), text)];
             }),
-            ("/meta/0/value", META_VALUE_OCTETS_MAX, |mailing, text| {
+            ("/meta/m", META_VALUE_OCTETS_MAX, |mailing, text| {
                 mailing.meta = vec![("m".into(), text)];
             }),
         ];
@@ -352,12 +364,15 @@ mod tests {
             let found = faults(|mailing| change(mailing, text(most + 1)));
             assert_eq!(found, [format!("{pointer} too_long")]);
         }
+        // Names are counted as whoever hands them in counts.
+        let long: Box<str> = "ä".repeat(NAME_CHARACTERS_MAX).into();
+        assert_eq!(faults(|mailing| mailing.campaign = long), Vec::<String>::new());
         type PartsChange = fn(&mut Parts, Box<str>);
         let texts: [(&str, usize, PartsChange); 4] = [
             ("/subject", HEADER_TEMPLATE_OCTETS_MAX, |parts, text| parts.subject = text),
             ("/text", TEMPLATE_OCTETS_MAX, |parts, text| parts.text = Some(text)),
             ("/html", TEMPLATE_OCTETS_MAX, |parts, text| parts.html = Some(text)),
-            ("/attachments/0/file_name", FILE_NAME_OCTETS_MAX, |parts, text| {
+            ("/attachments/0/file_name", FILE_NAME_CHARACTERS_MAX, |parts, text| {
                 parts.attachments = vec![samples::attachment(&text, "image/png", "")];
             }),
         ];
@@ -463,7 +478,7 @@ mod tests {
                 Some(List { name: "".into(), mailto: Mailbox::parse("jürgen@example.net").ok() });
             mailing.content = Content::Named { name: "".into() };
         });
-        let missing = ["/project", "/tags/0", "/list/name"].map(|at| format!("{at} missing"));
+        let missing = ["/project", "/tags/0", "/list"].map(|at| format!("{at} missing"));
         assert_eq!(found[..3], missing);
         assert_eq!(found[3..], ["/list/mailto address", "/template/name missing"]);
     }

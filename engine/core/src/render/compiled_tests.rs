@@ -309,9 +309,9 @@ fn what_templates_ask_for_is_known() {
 
 #[test]
 fn the_longest_names_fit_into_a_line() {
-    let long: Box<str> = "n".repeat(64).into();
+    let (long, list) = ("n".repeat(63).into(), "\u{1f4ec}".repeat(63).into());
     let mailto = format!("{}@{}.example", "%".repeat(64), ["d".repeat(60).as_str(); 2].join("."));
-    let list = List { name: long.clone(), mailto: Mailbox::parse(&mailto).ok() };
+    let list = List { name: list, mailto: Mailbox::parse(&mailto).ok() };
     let mailing = Mailing { project: long, list: Some(list), ..mailing("S", "t", "") };
     let base = format!("https://t.example/{}", "a".repeat(182));
     let keys = Keys::new(Key::new(u16::MAX, &[7; 32]).unwrap(), vec![]).unwrap();
@@ -324,7 +324,7 @@ fn the_longest_names_fit_into_a_line() {
         recipient: RecipientIndex(u32::MAX),
         ..rendering(Some(&links))
     };
-    let octets = compiled.render(&to, &binding(&"N".repeat(256), ""), &rendering).unwrap();
+    let octets = compiled.render(&to, &binding(&"\u{1f4ec}".repeat(255), ""), &rendering).unwrap();
     let message = String::from_utf8(octets.into()).unwrap();
     assert!(message.split("\r\n").all(|line| line.len() <= 998), "{message}");
 }

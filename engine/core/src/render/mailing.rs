@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::mail::address::Mailbox;
+use crate::mail::message::header_octets;
 
 /// An encoded mailing has at most as many octets.
 pub const MAILING_OCTETS_MAX: usize = 40 * 1024 * 1024;
@@ -164,8 +165,12 @@ impl Mailing {
     }
 
     /// Whether a message of it needs SMTPUTF8 (RFC 6531), whoever gets it: an address in its header
-    /// is not US-ASCII.
+    /// is not US-ASCII, or something else in the header of a message that was handed in whole.
     pub fn needs_smtputf8(&self) -> bool {
+        if let Content::Raw(octets) = &self.content {
+            let header = octets.get(..header_octets(octets)).unwrap_or_default();
+            return !header.is_ascii();
+        }
         let named = [Some(&self.from), self.reply_to.as_ref()];
         let mut named = named.into_iter().flatten();
         !named.all(|named| named.mailbox.is_ascii())
@@ -306,5 +311,12 @@ mod tests {
         assert!(!sample().needs_smtputf8());
         let from = samples::named("", "jürgen@example.com");
         assert!(Mailing { from, ..sample() }.needs_smtputf8());
+        for (raw, needs) in [
+            ("From: a@example.net\r\nSubject: gr\u{fc}n\r\n\r\n", true),
+            ("From: a@example.net\r\n\r\ngr\u{fc}n\r\n", false),
+        ] {
+            let content = Content::Raw(raw.into());
+            assert_eq!(Mailing { content, ..sample() }.needs_smtputf8(), needs, "{raw}");
+        }
     }
 }

@@ -8,6 +8,23 @@ use crate::mail::message::header_octets;
 /// RFC 5322 2.1.1: a line has at most 998 octets, without its CRLF.
 const LINE_OCTETS_MAX: usize = 998;
 
+/// Header fields of which a message has one at most (RFC 5322 3.6); readers differ in which of two
+/// they believe.
+const ONCE: &[&str] = &[
+    "Date",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Message-ID",
+    "In-Reply-To",
+    "References",
+    "Subject",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+];
+
 /// Whether a message can be sent as it is, perhaps with header fields that it lacks before it.
 ///
 /// # Errors
@@ -16,12 +33,19 @@ pub fn check(octets: &[u8]) -> Result<(), &'static str> {
     check_lines(octets)?;
     let mut fields = 0;
     let (mut from, mut covered) = (0, 0);
+    let mut seen = 0_u32;
     for field in header_fields(octets) {
         fields += 1;
         covered += field.raw.len();
         from += usize::from(field.is("From"));
-        if field.is("Bcc") {
+        if field.is("Bcc") || field.is("Resent-Bcc") {
             return Err("a Bcc field would be shown to everybody");
+        }
+        if let Some(place) = ONCE.iter().position(|name| field.is(name)) {
+            if seen & (1 << place) != 0 {
+                return Err("a header field is there twice that may be there once (RFC 5322 3.6)");
+            }
+            seen |= 1 << place;
         }
     }
     if fields == 0 || covered != header_octets(octets) {
@@ -78,6 +102,7 @@ mod tests {
             "From: a@example.net\r\n\r\n",
             "From: a@example.net\r\n",
             "To: x\r\n y\r\nFrom: a@example.net\r\n\r\nbody\r\n",
+            "Received: x\r\nReceived: y\r\nFrom: a@example.net\r\nX: 1\r\nX: 2\r\n\r\nTo: b\r\n",
         ] {
             assert_eq!(check(message.as_bytes()), Ok(()), "{message:?}");
         }
@@ -94,6 +119,11 @@ mod tests {
             ("To: a@example.net\r\n\r\n", "one From"),
             ("From: a@example.net\r\nfrom: b@example.net\r\n\r\n", "one From"),
             ("From: a@example.net\r\nbcc: b@example.net\r\n\r\n", "Bcc"),
+            ("From: a@example.net\r\nresent-bcc: b@example.net\r\n\r\n", "Bcc"),
+            ("From: a@example.net\r\nDate: x\r\ndate: y\r\n\r\n", "twice"),
+            ("Subject: x\r\nFrom: a@example.net\r\nSUBJECT: y\r\n\r\n", "twice"),
+            ("From: a@example.net\r\nTo: x\r\nTo: y\r\n\r\n", "twice"),
+            ("Message-ID: <x>\r\nFrom: a@example.net\r\nMessage-Id: <y>\r\n\r\n", "twice"),
             ("From: a@example.net\n\nbody", "no line end"),
             ("From: a@example.net\r\n\r\na\nb", "no line end"),
             ("From: a@example.net\r\n\r\na\rb", "no line end"),

@@ -27,8 +27,9 @@ use crate::tracking::target::Target;
 
 /// A longer text is no token; it is not looked at.
 pub const TOKEN_OCTETS_MAX: usize = 2_800;
-/// Names that an unsubscription carries, such as that of a list, have at most as many octets.
-pub const NAME_OCTETS_MAX: usize = 64;
+/// Names that an unsubscription carries, such as that of a list, have at most as many characters,
+/// of four octets each at most.
+pub const NAME_CHARACTERS_MAX: usize = 63;
 /// Octets of the HMAC that are kept.
 const SIGNATURE_OCTETS: usize = 16;
 /// Octets of a key's number.
@@ -390,7 +391,7 @@ mod tests {
             recipient: RecipientIndex(u32::MAX),
             minted_at_secs: u64::MAX,
         };
-        let name: Box<str> = "n".repeat(NAME_OCTETS_MAX).into();
+        let name: Box<str> = "\u{1f4ec}".repeat(NAME_CHARACTERS_MAX).into();
         let url = format!("https://example.net/{}", "a".repeat(TARGET_OCTETS_MAX - 20));
         let mailbox =
             format!("{}@{}.example", "a".repeat(64), ["d".repeat(60).as_str(); 2].join("."));
