@@ -123,6 +123,51 @@ fn the_same_key_is_one_mailing_also_after_kill_9_in_the_middle() {
 }
 
 #[test]
+fn a_request_that_was_answered_is_answered_again_whatever_has_changed_since() {
+    let place = Place::new(Behaviour::Accept);
+    let words = json!({ "subject": "Hello", "text": "Hello" });
+    assert_eq!(place.ask("PUT", "/v1/templates/hello", Some(&words)).status, 201);
+    let mail = json!({
+        "from": { "email": "news@shop.example" },
+        "template": { "name": "hello" },
+        "recipients": [{ "email": format!("a@{DOMAIN}") }, { "email": "nobody" }],
+    });
+    let key = "Idempotency-Key: summer\r\n";
+    let first = place.ask_with("POST", "/v1/messages", Some(&mail), key);
+    assert_eq!(first.status, 202, "{first:?}");
+    assert_eq!(place.ask("DELETE", "/v1/templates/hello", None).status, 204);
+    let again = place.ask_with("POST", "/v1/messages", Some(&mail), key);
+    assert_eq!((again.status, again.json()), (202, first.json()));
+    let other = place.ask("POST", "/v1/messages", Some(&mail));
+    assert_eq!(other.json()["errors"][0]["pointer"], "/template/name", "{other:?}");
+}
+
+#[test]
+fn a_project_sends_in_nobody_elses_name() {
+    let place = Place::new(Behaviour::Accept);
+    let own = json!({ "domains": ["shop.example"] });
+    let refused = place.ask("PUT", "/v1/projects/shop/senders", Some(&own));
+    assert_eq!(refused.status, 403, "not by itself: {refused:?}");
+    place.maily(&["project", "senders", "shop", "shop.example"]);
+    let from = |mail: &mut serde_json::Value, address: &str| mail["from"]["email"] = json!(address);
+    let mut mail = mail(1);
+    from(&mut mail, "news@mail.shop.example");
+    assert_eq!(place.ask("POST", "/v1/messages", Some(&mail)).status, 202);
+    from(&mut mail, "news@bank.example");
+    let said = place.ask("POST", "/v1/messages", Some(&mail));
+    assert_eq!((said.status, &said.json()["errors"][0]["pointer"]), (422, &json!("/from/email")));
+    for author in ["news@bank.example", "=?utf-8?q?x?="] {
+        let raw = json!({
+            "from": { "email": "news@shop.example" },
+            "raw": format!("From: {author}\r\nSubject: x\r\n\r\nhello\r\n"),
+            "recipients": [{ "email": format!("a@{DOMAIN}") }],
+        });
+        let said = place.ask("POST", "/v1/messages", Some(&raw));
+        assert_eq!((said.status, &said.json()["errors"][0]["pointer"]), (422, &json!("/raw")));
+    }
+}
+
+#[test]
 fn a_mended_template_reaches_mail_that_waits_if_it_is_bound_late_and_not_if_it_is_pinned() {
     let place = Place::new(Behaviour::Greylist(Duration::from_secs(3)));
     let store = |text: &str| {

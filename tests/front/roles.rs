@@ -28,6 +28,7 @@ fn filled(path: &str) -> String {
 fn body_of(method: &str, path: &str) -> Option<Value> {
     match (method, path) {
         ("POST", "/v1/projects") => Some(json!({ "name": "new" })),
+        ("PUT", "/v1/projects/{project}/senders") => Some(json!({ "domains": ["b.example"] })),
         ("POST", "/v1/tokens") => Some(json!({ "role": "viewer" })),
         ("PUT", "/v1/templates/{template}") => Some(json!({ "subject": "s", "text": "t" })),
         ("POST", "/v1/webhooks/{webhook}/replay") => Some(json!({ "after": "1" })),

@@ -31,3 +31,12 @@ pub struct Project {
     /// Who made it, as the audit log says it.
     pub created_by: String,
 }
+
+/// The domains that a project may send as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SenderDomains {
+    /// Each stands for itself and for those below it.
+    #[schema(max_items = 1000)]
+    pub domains: Vec<String>,
+}

@@ -32,6 +32,7 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(sessions::issue_jwt))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::show))
+        .routes(routes!(projects::show_senders, projects::set_senders))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show, tokens::revoke))
         .routes(routes!(templates::list))

@@ -3,15 +3,15 @@
 //! Refused are: other media types, encodings (a few octets of gzip may stand for gigabytes), what
 //! nests too deeply (serde_json reads 128 levels), and what comes too slowly.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::FromRequest;
 use axum::extract::Request;
 use bytes::Bytes;
+use bytes::BytesMut;
 use http_body_util::BodyExt;
-use http_body_util::LengthLimitError;
-use http_body_util::Limited;
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header;
@@ -22,6 +22,7 @@ use serde_path_to_error::Segment;
 use maily_api::object::Object;
 
 use crate::fault::Fault;
+use crate::rooms::Place;
 use crate::routes::Route;
 
 /// A body must be whole within this time, however slowly it drips.
@@ -60,7 +61,8 @@ async fn json(request: Request) -> Result<Bytes, Fault> {
     is_json(request.headers())?;
     let route = request.extensions().get::<&Route>();
     let most = route.map_or(0, |route| route.body_octets_max);
-    read(request.into_body(), most).await
+    let place = request.extensions().get::<Arc<Place>>().cloned();
+    read(request.into_body(), most, place.as_deref()).await
 }
 
 /// Refuses what is no JSON, or is encoded.
@@ -80,17 +82,30 @@ pub(crate) fn is_json(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// All of a body.
-async fn read(body: Body, most: usize) -> Result<Bytes, Fault> {
-    let whole = Limited::new(body, most).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::too_large(most)),
-        Ok(Err(_)) => Err(Fault::malformed("the body broke off")),
+async fn read(body: Body, most: usize, place: Option<&Place>) -> Result<Bytes, Fault> {
+    match tokio::time::timeout(BODY_TIMEOUT, gather(body, most, place)).await {
+        Ok(whole) => whole,
         Err(_) => {
             let detail = format!("the body must be whole within {} s", BODY_TIMEOUT.as_secs());
             Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail))
         }
     }
+}
+
+async fn gather(mut body: Body, most: usize, place: Option<&Place>) -> Result<Bytes, Fault> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Fault::malformed("the body broke off"))?;
+        let Ok(octets) = frame.into_data() else { continue };
+        if whole.len() + octets.len() > most {
+            return Err(Fault::too_large(most));
+        }
+        if let Some(place) = place {
+            place.grow(octets.len())?;
+        }
+        whole.extend_from_slice(&octets);
+    }
+    Ok(whole.freeze())
 }
 
 /// Reads a value; says at which member it is wrong.
@@ -140,6 +155,7 @@ mod tests {
     use maily_api::problem::Problem;
 
     use super::*;
+    use crate::rooms::Rooms;
 
     fn problem(text: &str) -> Problem {
         let fault = parse::<InjectRequest>(text.as_bytes()).unwrap_err();
@@ -178,15 +194,26 @@ mod tests {
 
     #[tokio::test]
     async fn one_octet_above_the_limit_is_too_large() {
-        assert_eq!(read(Body::from("123"), 3).await.unwrap(), "123");
-        assert_eq!(read(Body::from("1234"), 3).await.unwrap_err().status(), 413);
+        assert_eq!(read(Body::from("123"), 3, None).await.unwrap(), "123");
+        assert_eq!(read(Body::from("1234"), 3, None).await.unwrap_err().status(), 413);
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_room_as_it_comes() {
+        let rooms = Arc::new(Rooms::new(4, 4));
+        let place = rooms.place("a".into());
+        assert_eq!(read(Body::from("1234"), 9, Some(&place)).await.unwrap(), "1234");
+        assert_eq!(rooms.octets(), 4);
+        assert_eq!(read(Body::from("5"), 9, Some(&place)).await.unwrap_err().status(), 503);
+        drop(place);
+        assert_eq!(rooms.octets(), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_end_in_its_time_is_too_slow() {
         let never = http_body_util::Empty::<Bytes>::new();
         let stream = never.with_trailers(std::future::pending());
-        assert_eq!(read(Body::new(stream), 10).await.unwrap_err().status(), 408);
+        assert_eq!(read(Body::new(stream), 10, None).await.unwrap_err().status(), 408);
     }
 
     #[test]

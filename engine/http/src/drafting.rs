@@ -10,6 +10,8 @@ use maily_api::message::InjectRequest;
 use maily_api::message::Recipient;
 use maily_api::message::TemplateUse;
 use maily_api::problem::FieldError;
+use maily_core::dkim::sign;
+use maily_core::mail::address::Domain;
 use maily_core::mail::address::Mailbox;
 use maily_core::render::binding::Binding;
 use maily_core::render::compiled::CompileError;
@@ -22,6 +24,7 @@ use maily_core::render::mailing::Mailing;
 use maily_core::render::mailing::NamedMailbox;
 use maily_core::render::mailing::Parts;
 use maily_core::render::mailing::Track;
+use maily_core::smtp::content;
 use maily_registry::name::Name;
 use maily_registry::registry::Registry;
 
@@ -32,14 +35,24 @@ use crate::templates::parts;
 /// One recipient, or why there is no mail for them.
 pub(crate) type Addressee = Result<(Mailbox, Binding), FieldError>;
 
-/// What a request asks to send.
-pub(crate) struct Draft {
-    pub(crate) mailing: Mailing,
-    /// In the order of the request.
-    pub(crate) addressees: Vec<Addressee>,
+/// The recipients of a request, in its order. It depends on nothing else, so that a request that
+/// comes again has the same ones.
+///
+/// # Errors
+/// It has more or less of something than may be, or nobody can be sent it.
+pub(crate) fn addressees(request: &InjectRequest) -> Result<Vec<Addressee>, Fault> {
+    let errors = limits::exceeded(request);
+    if !errors.is_empty() {
+        return Err(Fault::invalid(errors));
+    }
+    let all: Vec<_> = request.recipients.iter().enumerate().map(|(n, r)| addressee(n, r)).collect();
+    if all.iter().all(Result::is_err) {
+        return Err(Fault::invalid(all.into_iter().filter_map(Result::err).collect()));
+    }
+    Ok(all)
 }
 
-/// Reads a request of this project.
+/// What a request of this project asks to send.
 ///
 /// # Errors
 /// It cannot be sent to anybody.
@@ -47,13 +60,16 @@ pub(crate) fn draft(
     request: &mut InjectRequest,
     project: &Name,
     registry: &Registry,
-) -> Result<Draft, Fault> {
-    let mut errors = limits::exceeded(request);
+) -> Result<Mailing, Fault> {
+    let mut errors = Vec::new();
     let from = named(&request.from, "/from", &mut errors);
     let reply_to = request.reply_to.as_ref();
     let reply_to = reply_to.map(|address| named(address, "/reply_to", &mut errors));
     let (content, late) = match content(request, project, registry) {
-        Ok(content) => content,
+        Ok(content) => {
+            errors.extend(foreign(from.as_ref(), &content.0, project, registry));
+            content
+        }
         Err(more) => {
             errors.extend(more);
             return Err(Fault::invalid(errors));
@@ -85,8 +101,36 @@ pub(crate) fn draft(
     };
     // What cannot be compiled now is refused now, not at the attempt.
     Compiled::new(&mailing, late.as_ref()).map_err(uncompiled)?;
-    let addressees = request.recipients.iter().enumerate().map(|(n, one)| addressee(n, one));
-    Ok(Draft { mailing, addressees: addressees.collect() })
+    Ok(mailing)
+}
+
+/// What is wrong with the domains in whose name it is sent.
+fn foreign(
+    from: Option<&NamedMailbox>,
+    content: &Content,
+    project: &Name,
+    registry: &Registry,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let may = |domain: &Domain| registry.may_send_as(project, domain);
+    let wrong = |pointer: &str, domain: &str| {
+        let detail = format!("the project {} may not send as {domain}", project.as_str());
+        error(pointer, "sender_domain", detail)
+    };
+    if let Some(from) = from.filter(|from| !may(from.mailbox.domain())) {
+        errors.push(wrong("/from/email", from.mailbox.domain().as_str()));
+    }
+    // A raw message says for itself whose it is.
+    if let Content::Raw(message) = content {
+        let (head, message) = (Bytes::new(), message.clone());
+        match sign::author(&content::Content { head, message }) {
+            Some(author) if may(&author) => {}
+            Some(author) => errors.push(wrong("/raw", author.as_str())),
+            None if registry.senders(project).is_none() => {}
+            None => errors.push(wrong("/raw", "somebody whose domain cannot be told")),
+        }
+    }
+    errors
 }
 
 /// What is sent, and for what is bound late the words that it has now.

@@ -19,7 +19,6 @@ use hyper::header;
 use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts as Head;
-use tokio::sync::OwnedSemaphorePermit;
 
 use maily_core::clock::Timestamp;
 use maily_ingress::throttle::DELAY;
@@ -36,12 +35,12 @@ use maily_registry::token::PREFIX;
 use crate::budget::Left;
 use crate::fault;
 use crate::fault::Fault;
-use crate::parts::PIECE_OCTETS;
 use crate::parts::Shared;
 use crate::presence::Presence;
 use crate::principal::Chosen;
 use crate::principal::Principal;
 use crate::principal::Proof;
+use crate::rooms::Place;
 use crate::routes;
 use crate::routes::Found;
 use crate::routes::Needs;
@@ -114,7 +113,7 @@ struct Admitted {
     principal: Option<Principal>,
     project: Option<Name>,
     left: Option<(u32, u64, Left)>,
-    room: Option<OwnedSemaphorePermit>,
+    place: Arc<Place>,
 }
 
 impl Call {
@@ -175,11 +174,12 @@ impl Call {
         let extensions = request.extensions_mut();
         extensions.insert(self.route);
         extensions.insert(Chosen(admitted.project));
+        extensions.insert(Arc::clone(&admitted.place));
         if let Some(principal) = admitted.principal {
             extensions.insert(principal);
         }
         let response = next.run(request).await;
-        drop(admitted.room);
+        drop(admitted.place);
         response
     }
 
@@ -215,8 +215,8 @@ impl Call {
             Some(principal) => self.spend(principal).map_err(Refused::unheard)?,
             None => None,
         };
-        let room = self.room(&head.headers).map_err(judged)?;
-        Ok(Admitted { principal, project, left, room })
+        let place = self.place(principal.as_ref(), &head.headers).map_err(judged)?;
+        Ok(Admitted { principal, project, left, place })
     }
 
     /// Who asks.
@@ -327,21 +327,19 @@ impl Call {
         }
     }
 
-    /// Room for the body, as long as it says it is; as long as it may be, if it does not say.
-    fn room(&self, headers: &HeaderMap) -> Result<Option<OwnedSemaphorePermit>, Fault> {
+    /// A place for the body, which takes room as it arrives. One that says it is longer than may
+    /// be, or than there is room for now, is not begun.
+    fn place(&self, asks: Option<&Principal>, headers: &HeaderMap) -> Result<Arc<Place>, Fault> {
         let most = self.route.body_octets_max;
         let said = headers.get(header::CONTENT_LENGTH).and_then(|said| said.to_str().ok());
         let said = said.and_then(|said| said.parse::<usize>().ok());
         if said.is_some_and(|said| said > most) && most > 0 {
             return Err(Fault::too_large(most));
         }
-        let pieces = said.unwrap_or(most).min(most).div_ceil(PIECE_OCTETS);
-        if pieces == 0 {
-            return Ok(None);
-        }
-        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.shared.room).try_acquire_many_owned(pieces);
-        room.map(Some).map_err(|_| Fault::no_room("too many requests are being received"))
+        let holder = asks.map(Principal::actor).unwrap_or_default();
+        let rooms = &self.shared.rooms;
+        rooms.fits(&holder, said.unwrap_or_default().min(most))?;
+        Ok(Arc::new(rooms.place(holder)))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod public_parts;
 pub mod reading;
 pub mod recent;
 pub mod retry;
+pub mod rooms;
 pub mod routes;
 pub mod seal;
 pub mod server;

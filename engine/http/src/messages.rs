@@ -19,20 +19,23 @@ use maily_api::message::IDEMPOTENCY_KEY_CHARACTERS_MAX;
 use maily_api::message::InjectRequest;
 use maily_api::message::InjectResponse;
 use maily_api::message::InjectResult;
+use maily_api::message::Recipient;
 use maily_core::clock::Timestamp;
 use maily_core::event::Origin;
 use maily_core::mail::envelope;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
 use maily_core::queue::cancellation::Which;
+use maily_core::render::mailing::Mailing;
 use maily_ingress::inject::Injection;
+use maily_ingress::inject::Known;
 use maily_ingress::inject::Refusal;
 
 use crate::answer::Answer;
 use crate::answer::Outcome;
 use crate::body::Digested;
 use crate::drafting;
-use crate::drafting::Draft;
+use crate::drafting::Addressee;
 use crate::fault::Fault;
 use crate::limits::NAME_CHARACTERS_MAX;
 use crate::parts::Shared;
@@ -80,19 +83,27 @@ pub(crate) async fn inject(
 ) -> Outcome<Answer<InjectResponse>> {
     let mail = shared.mail()?;
     let now = shared.parts.clock.now();
-    let actor = principal.actor();
-    let key = match head.key {
-        None => None,
-        Some(key) => Some((key_of(&actor, project.as_str(), &key?), digest)),
-    };
     let not_before = request.send_at.as_deref().map(|text| send_at(text, now)).transpose()?;
-    let stream = stream(&request, project.as_str());
-    let expire_after = request.expire_after_secs.map(|secs| Duration::from_secs(secs.into()));
-    let Draft { mailing, addressees } =
-        drafting::draft(&mut request, &project, &shared.parts.registry)?;
-    if addressees.iter().all(Result::is_err) {
-        return Err(Fault::invalid(addressees.into_iter().filter_map(Result::err).collect()));
+    let addressees = drafting::addressees(&request)?;
+    let mut claim = None;
+    if let Some(key) = head.key {
+        let key = key_of(&principal.actor(), project.as_str(), &key?);
+        match mail.door.claim(key, digest).await.map_err(refused)? {
+            Known::Complete(first) => {
+                let ids = (0..).map(|number| first.after(number));
+                return Ok(taken(request.recipients, addressees, ids));
+            }
+            Known::Open(claimed) => claim = Some(claimed),
+        }
     }
+    let begun = match &claim {
+        Some(claimed) => mail.door.begun(claimed).await,
+        None => None,
+    };
+    let mailing = match begun.and_then(|octets| Mailing::decode(&octets).ok()) {
+        Some(mailing) => mailing,
+        None => drafting::draft(&mut request, &project, &shared.parts.registry)?,
+    };
     let accepted = addressees.iter().flatten();
     let injection = Injection {
         mailing: mailing
@@ -101,26 +112,34 @@ pub(crate) async fn inject(
         reverse_path: mailing.from.mailbox.clone(),
         smtputf8: mailing.needs_smtputf8(),
         recipients: accepted.map(|(to, binding)| (to.clone(), binding.encode())).collect(),
-        stream,
+        stream: stream(&request, project.as_str()),
         not_before,
-        expire_after,
+        expire_after: request.expire_after_secs.map(|secs| Duration::from_secs(secs.into())),
         origin: Origin::Http {
             client: head.client,
             token: token_of(&principal),
             project: project.as_str().into(),
         },
-        key,
+        claim,
     };
     let ids = mail.door.inject(&mail.gate, injection).await.map_err(refused)?;
-    let mut ids = ids.into_iter();
-    let results = request.recipients.into_iter().zip(addressees).map(|(recipient, addressee)| {
+    Ok(taken(request.recipients, addressees, ids.into_iter()))
+}
+
+/// The answer to a request whose mail is on disk: an id for each recipient that it was taken for.
+fn taken(
+    recipients: Vec<Recipient>,
+    addressees: Vec<Addressee>,
+    mut ids: impl Iterator<Item = QueueId>,
+) -> Answer<InjectResponse> {
+    let results = recipients.into_iter().zip(addressees).map(|(recipient, addressee)| {
         let (status, id, error) = match addressee {
             Ok(_) => (Acceptance::Accepted, ids.next().map(|id| id.to_string()), None),
             Err(error) => (Acceptance::Refused, None, Some(error)),
         };
         InjectResult { id, email: recipient.email, status, error }
     });
-    Ok(Answer(StatusCode::ACCEPTED, InjectResponse { results: results.collect() }))
+    Answer(StatusCode::ACCEPTED, InjectResponse { results: results.collect() })
 }
 
 /// Take back one mail
@@ -165,7 +184,7 @@ pub(crate) async fn cancel(
     delete,
     path = "/v1/campaigns/{campaign}/messages",
     tag = "messages",
-    params(("campaign" = String, Path, description = "Its name", max_length = 127)),
+    params(("campaign" = String, Path, description = "Its name", max_length = 63)),
     responses((status = 200, body = Cancelled))
 )]
 pub(crate) async fn cancel_campaign(

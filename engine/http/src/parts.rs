@@ -17,13 +17,10 @@ use crate::fault::Fault;
 use crate::hook_meters::HookMeters;
 use crate::mail::Mail;
 use crate::meters::Meters;
+use crate::rooms::Rooms;
 
 /// The most streams of events at once.
 pub const STREAMS_MAX: usize = 100;
-/// The most octets of all bodies that are being received or worked on.
-pub const BODIES_OCTETS_MAX: usize = 256 << 20;
-/// Bodies are counted in pieces of so many octets.
-pub(crate) const PIECE_OCTETS: usize = 1 << 10;
 
 /// What the routes stand on.
 #[derive(Clone)]
@@ -55,7 +52,7 @@ pub struct Shared {
     /// What is counted of webhooks.
     pub hooks: Arc<HookMeters>,
     /// Room for bodies.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) rooms: Arc<Rooms>,
     /// Room for streams of events.
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -68,7 +65,7 @@ impl Shared {
             spending: Mutex::new((parts.budget, Spending::default())),
             meters: Arc::default(),
             hooks: Arc::default(),
-            room: Arc::new(Semaphore::new(BODIES_OCTETS_MAX / PIECE_OCTETS)),
+            rooms: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             parts,
         })

@@ -1,4 +1,4 @@
-//! `/v1/projects`.
+//! `/v1/projects`, and the domains that they may send as.
 
 use std::sync::Arc;
 
@@ -8,8 +8,11 @@ use hyper::StatusCode;
 
 use maily_api::page::Page;
 use maily_api::page::PageQuery;
+use maily_api::problem::FieldError;
 use maily_api::project::Project;
 use maily_api::project::ProjectRequest;
+use maily_api::project::SenderDomains;
+use maily_core::mail::address::Domain;
 use maily_registry::name::Name;
 use maily_registry::project;
 use maily_registry::project::DESCRIPTION_CHARACTERS_MAX;
@@ -98,9 +101,73 @@ pub(crate) async fn show(
     principal: Principal,
     Path(name): Path<String>,
 ) -> Outcome<Answer<Project>> {
-    let name: Option<Name> = name.parse().ok();
-    let visible = name.filter(|name| principal.bound.as_ref().is_none_or(|own| own == name));
-    let project = visible.and_then(|name| shared.parts.registry.project(&name));
-    let project = project.ok_or_else(|| Fault::not_found("there is no such project"))?;
+    let project = visible(&shared, &principal, &name)?;
     Ok(Answer(StatusCode::OK, convert::project(project)))
+}
+
+/// The project of this name, if there is one and one may see it.
+fn visible(shared: &Shared, asks: &Principal, name: &str) -> Result<project::Project, Fault> {
+    let name: Option<Name> = name.parse().ok();
+    let visible = name.filter(|name| asks.bound.as_ref().is_none_or(|own| own == name));
+    let project = visible.and_then(|name| shared.parts.registry.project(&name));
+    project.ok_or_else(|| Fault::not_found("there is no such project"))
+}
+
+/// Show the domains that a project may send as
+///
+/// 404 as long as nothing was said: then it may send as any.
+#[utoipa::path(
+    get,
+    path = "/v1/projects/{project}/senders",
+    tag = "projects",
+    params(("project" = String, Path, description = "Its name", max_length = 63)),
+    responses((status = 200, body = SenderDomains))
+)]
+pub(crate) async fn show_senders(
+    State(shared): State<Arc<Shared>>,
+    principal: Principal,
+    Path(name): Path<String>,
+) -> Outcome<Answer<SenderDomains>> {
+    let project = visible(&shared, &principal, &name)?;
+    let own = shared.parts.registry.senders(&project.name);
+    let own = own.ok_or_else(|| Fault::not_found("this project may send as any domain"))?;
+    let domains = own.iter().map(|domain| domain.as_str().to_owned()).collect();
+    Ok(Answer(StatusCode::OK, SenderDomains { domains }))
+}
+
+/// Say as which domains a project may send
+///
+/// From any other domain nothing of it is taken from then on. What waits is sent.
+#[utoipa::path(
+    put,
+    path = "/v1/projects/{project}/senders",
+    tag = "projects",
+    params(("project" = String, Path, description = "Its name", max_length = 63)),
+    request_body = SenderDomains,
+    responses((status = 204, description = "it is kept"))
+)]
+pub(crate) async fn set_senders(
+    State(shared): State<Arc<Shared>>,
+    principal: Principal,
+    Path(name): Path<String>,
+    Json(request): Json<SenderDomains>,
+) -> Outcome<StatusCode> {
+    let project = visible(&shared, &principal, &name)?;
+    let mut errors = Vec::new();
+    let mut domains = Vec::with_capacity(request.domains.len());
+    for (number, text) in request.domains.iter().enumerate() {
+        match Domain::parse(text) {
+            Ok(domain) => domains.push(domain),
+            Err(why) => errors.push(FieldError {
+                pointer: format!("/domains/{number}"),
+                code: "domain".to_owned(),
+                detail: format!("this is no domain: {why}"),
+            }),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Fault::invalid(errors));
+    }
+    shared.parts.registry.set_senders(&project.name, &domains).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

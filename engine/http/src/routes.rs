@@ -63,6 +63,13 @@ pub const ROUTES: &[Route] = &[
     read("/v1/projects", May(ReadProjects)),
     change("POST", "/v1/projects", MayEverywhere(WriteProjects), SMALL_OCTETS_MAX),
     read("/v1/projects/{project}", May(ReadProjects)),
+    read("/v1/projects/{project}/senders", May(ReadProjects)),
+    change(
+        "PUT",
+        "/v1/projects/{project}/senders",
+        MayEverywhere(WriteProjects),
+        TEMPLATE_BODY_OCTETS_MAX,
+    ),
     read("/v1/tokens", May(ReadTokens)),
     change("POST", "/v1/tokens", May(WriteTokens), SMALL_OCTETS_MAX),
     read("/v1/tokens/{token}", May(ReadTokens)),

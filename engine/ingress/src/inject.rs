@@ -23,6 +23,7 @@ use maily_spool::error::PutError;
 use maily_spool::hold::Claim;
 use maily_spool::hold::Hold;
 use maily_spool::keyed::Key;
+use maily_spool::keyed::KeyState;
 use maily_spool::submission::Submission;
 
 use crate::accept::FrontDoor;
@@ -30,7 +31,7 @@ use crate::counters::Counters;
 use crate::gate::Gate;
 
 /// What is handed in.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Injection {
     /// The encoded mailing that all share.
     pub mailing: Bytes,
@@ -48,8 +49,25 @@ pub struct Injection {
     pub expire_after: Option<Duration>,
     /// By what door it came.
     pub origin: Origin,
-    /// By what the same request is known when it comes again: the key, and a digest of the request.
-    pub key: Option<([u8; 32], [u8; 32])>,
+    /// The key in hand by which it is known when it comes again, from [`FrontDoor::claim`].
+    pub claim: Option<Claimed>,
+}
+
+/// A key that is in hand: nobody else puts mail under it meanwhile.
+#[derive(Debug)]
+pub struct Claimed {
+    hold: Hold,
+    /// What is known of it, if a part of its mail was put before.
+    known: Option<KeyState>,
+}
+
+/// What is to be done with a request that has a key.
+#[derive(Debug)]
+pub enum Known {
+    /// All of it was taken before: the id of the first message; those of the others follow it.
+    Complete(QueueId),
+    /// It is to be taken, or the rest of it.
+    Open(Claimed),
 }
 
 /// Why nothing of it is taken.
@@ -85,7 +103,11 @@ impl FrontDoor {
     /// # Errors
     /// It is not taken. Where writing failed in the middle a part of it is: with the same key the
     /// rest follows.
-    pub async fn inject(&self, gate: &Gate, injection: Injection) -> Result<Vec<QueueId>, Refusal> {
+    pub async fn inject(
+        &self,
+        gate: &Gate,
+        mut injection: Injection,
+    ) -> Result<Vec<QueueId>, Refusal> {
         let closed = match gate.admission(Some(injection.mailing.len() as u64)) {
             Admission::Open => None,
             closed => closed.refusal(),
@@ -95,7 +117,7 @@ impl FrontDoor {
         }
         let now = self.clock.now();
         let count = injection.recipients.len() as u32;
-        let plan = self.plan(&injection, now, count).await?;
+        let plan = self.plan(injection.claim.take(), now, count);
         let ids = (0..count).map(|number| plan.first.after(number)).collect();
         if !plan.missing.is_empty() {
             self.put_all(&injection, plan, now).await?;
@@ -103,25 +125,49 @@ impl FrontDoor {
         Ok(ids)
     }
 
-    async fn plan(
-        &self,
-        injection: &Injection,
-        now: Timestamp,
-        count: u32,
-    ) -> Result<Plan, Refusal> {
+    /// Takes the key of a request, with a digest of it, before anything else is looked at: what was
+    /// taken once is answered as it was then, whatever has changed since.
+    ///
+    /// # Errors
+    /// The key is under way, or came with another request.
+    pub async fn claim(&self, key: [u8; 32], digest: [u8; 32]) -> Result<Known, Refusal> {
+        let claim = self.spool.claim(Key { key, digest, at: self.clock.now() }).await;
+        Ok(match claim.map_err(refused)? {
+            Claim::New(hold) => Known::Open(Claimed { hold, known: None }),
+            Claim::Partly(hold, state) => Known::Open(Claimed { hold, known: Some(state) }),
+            Claim::Complete(state) => Known::Complete(state.first),
+        })
+    }
+
+    /// The encoded mailing of those messages of a request that were taken before, as long as one of
+    /// them waits: the rest must be sent the same. Reads the disk.
+    pub async fn begun(&self, claimed: &Claimed) -> Option<Bytes> {
+        let state = claimed.known.clone()?;
+        let spool = self.spool.clone();
+        let find = move || {
+            let taken = (0..state.count).filter(|number| !state.missing.contains(number));
+            let mut waiting = taken.map(|number| state.first.after(number));
+            let stored = spool.get(waiting.find(|id| spool.contains(*id))?).ok()?;
+            match &stored.submission.body {
+                Body::Template { template, .. } => spool.template(template).ok(),
+                Body::Stored(_) => None,
+            }
+        };
+        tokio::task::spawn_blocking(find).await.ok().flatten()
+    }
+
+    fn plan(&self, claim: Option<Claimed>, now: Timestamp, count: u32) -> Plan {
         let fresh = || self.ids.lock().block(now, count);
         let all = || (0..count).collect();
-        let Some((key, digest)) = injection.key else {
-            return Ok(Plan { hold: None, first: fresh(), missing: all() });
-        };
-        let claim = self.spool.claim(Key { key, digest, at: now }).await;
-        Ok(match claim.map_err(refused)? {
-            Claim::New(hold) => Plan { hold: Some(hold), first: fresh(), missing: all() },
-            Claim::Partly(hold, state) => {
+        match claim {
+            None => Plan { hold: None, first: fresh(), missing: all() },
+            Some(Claimed { hold, known: None }) => {
+                Plan { hold: Some(hold), first: fresh(), missing: all() }
+            }
+            Some(Claimed { hold, known: Some(state) }) => {
                 Plan { hold: Some(hold), first: state.first, missing: state.missing }
             }
-            Claim::Complete(state) => Plan { hold: None, first: state.first, missing: Vec::new() },
-        })
+        }
     }
 
     async fn put_all(

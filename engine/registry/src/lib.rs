@@ -17,6 +17,7 @@ pub mod permission;
 pub mod progress;
 pub mod project;
 pub mod registry;
+pub mod senders;
 mod shelf;
 pub mod storing;
 pub mod subscribing;

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Key,
     /// A key that signs links in mail, by its number.
     LinkKey,
+    /// The domains that a project may send as, by its name.
+    Senders,
 }
 
 /// The key of a row of this kind with these names.
@@ -51,6 +53,7 @@ pub(crate) fn key(kind: Kind, names: &[&[u8]]) -> Bytes {
         Kind::DeadLetter => b'd',
         Kind::Key => b'k',
         Kind::LinkKey => b'l',
+        Kind::Senders => b's',
     };
     let mut key = vec![letter];
     for name in names {
