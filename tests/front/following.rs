@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use maily::sink::behaviour::Behaviour;
 use serde_json::Value;
+use serde_json::json;
 
 use crate::place::Place;
 use crate::place::ids;
@@ -126,6 +127,38 @@ fn each_project_sees_what_became_of_its_mail_and_nothing_else() {
     assert_eq!(said.status, 400, "{said:?}");
     let said = place.ask("GET", "/v1/events?after=18446744073709551615", None);
     assert_eq!(said.status, 410, "{said:?}");
+}
+
+#[test]
+fn what_was_said_beside_a_mail_is_in_all_that_is_told_of_it() {
+    let mut place = Place::new(Behaviour::Greylist(Duration::from_secs(3)));
+    let mut labelled = mail(1);
+    labelled["tags"] = json!(["vip", "spring"]);
+    labelled["meta"] = json!({ "order": "7", "a/b": "c" });
+    let id = place.inject(&labelled).remove(0);
+    let told = |place: &Place, kind: &str| {
+        let found = pages(place, &place.token, &format!("&type=message.{kind}"));
+        found.into_iter().map(|event| event["data"].clone()).collect::<Vec<_>>()
+    };
+    wait_for("a first try", || !told(&place, "deferred").is_empty());
+    // Who begins here has not read of its acceptance: it is known from the mail that waits.
+    place.crash();
+    let mut follower = Follower::new(&place, "", "");
+    let last = follower.until("message.delivered", 1).pop().unwrap();
+    wait_for("its delivery", || !told(&place, "delivered").is_empty());
+    // And here from the log.
+    place.crash();
+    let mut all = vec![last["data"].clone()];
+    for kind in ["accepted", "deferred", "delivered"] {
+        let found = told(&place, kind);
+        assert!(!found.is_empty(), "{kind}");
+        all.extend(found);
+    }
+    for data in all {
+        assert_eq!((&data["message"], &data["tags"]), (&json!(id), &labelled["tags"]), "{data}");
+        assert_eq!(data["meta"], labelled["meta"]);
+    }
+    assert!(place.trace(&id).contains("order=7"), "{}", place.trace(&id));
 }
 
 #[test]

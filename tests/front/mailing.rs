@@ -209,3 +209,26 @@ fn mail_is_not_sent_before_its_time_and_can_be_taken_back_until_then() {
     assert_eq!(place.world.ledger.taken().len(), 1, "only what was not put off was sent");
     assert!(place.trace(&waiting[1]).contains("taken back by token:"));
 }
+
+#[test]
+fn mail_of_a_tag_is_taken_back_also_when_it_was_tried_already() {
+    let mut place = Place::new(Behaviour::Greylist(Duration::from_secs(4)));
+    let tagged = |tag: &str| {
+        let mut mail = mail(2);
+        mail["tags"] = json!(["all", tag]);
+        mail["subject"] = json!(format!("Of {tag}"));
+        mail
+    };
+    let spring = place.inject(&tagged("spring"));
+    place.inject(&tagged("summer"));
+    wait_for("a first try", || place.trace(&spring[0]).contains("attempt 1"));
+    assert_eq!(place.ask("DELETE", "/v1/tags/spring/messages", None).status, 202);
+    place.crash();
+    // What comes after that is not meant.
+    let mut later = tagged("spring");
+    later["subject"] = json!("Later");
+    place.inject(&later);
+    let seen = subjects(&place, 4);
+    assert_eq!(seen, BTreeMap::from([("Of summer".to_owned(), 2), ("Later".to_owned(), 2)]));
+    wait_for("its end", || spring.iter().all(|id| place.trace(id).contains("with all of the tag")));
+}

@@ -202,6 +202,43 @@ pub enum Origin {
         /// Whose it is.
         project: Box<str>,
     },
+    /// By HTTP, with words of whoever handed it in.
+    HttpLabelled {
+        /// The client's address; none if it came through a local socket.
+        client: Option<IpAddr>,
+        /// The id of the token that it came with, never the token.
+        token: Box<str>,
+        /// Whose it is.
+        project: Box<str>,
+        /// The words.
+        labels: Box<Labels>,
+    },
+}
+
+/// What whoever handed a message in wants to find in all that is told of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labels {
+    /// Words to find it by.
+    pub tags: Vec<Box<str>>,
+    /// Names and values.
+    pub meta: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Labels {
+    /// None at all.
+    pub const fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.meta.is_empty()
+    }
+}
+
+impl Origin {
+    /// What whoever handed it in said beside it, if anything.
+    pub fn labels(&self) -> Option<&Labels> {
+        match self {
+            Self::HttpLabelled { labels, .. } => Some(labels),
+            Self::Smtp { .. } | Self::Report(_) | Self::Http { .. } => None,
+        }
+    }
 }
 
 /// One try.

@@ -44,6 +44,7 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(messages::inject))
         .routes(routes!(messages::cancel))
         .routes(routes!(messages::cancel_campaign))
+        .routes(routes!(messages::withdraw))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(hooks::list, hooks::create))

@@ -138,6 +138,7 @@ fn filled(path: &str) -> String {
     path.replace("{project}", "a")
         .replace("{token}", "00000000000")
         .replace("{template}", "hello")
+        .replace("{tag}", "t")
         .replace("{version}", "1")
         .replace("{webhook}", "00000000000")
         .replace("{event}", "1-0")

@@ -1,5 +1,6 @@
 //! `/v1/messages`: handing in mail, and taking it back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use maily_api::message::InjectResponse;
 use maily_api::message::InjectResult;
 use maily_api::message::Recipient;
 use maily_core::clock::Timestamp;
+use maily_core::event::Labels;
 use maily_core::event::Origin;
 use maily_core::mail::envelope;
 use maily_core::mail::envelope::Stream;
@@ -30,6 +32,7 @@ use maily_core::render::mailing::Mailing;
 use maily_ingress::inject::Injection;
 use maily_ingress::inject::Known;
 use maily_ingress::inject::Refusal;
+use maily_registry::withdrawals::Withdrawal;
 
 use crate::answer::Answer;
 use crate::answer::Outcome;
@@ -115,15 +118,22 @@ pub(crate) async fn inject(
         stream: stream(&request, project.as_str()),
         not_before,
         expire_after: request.expire_after_secs.map(|secs| Duration::from_secs(secs.into())),
-        origin: Origin::Http {
-            client: head.client,
-            token: token_of(&principal),
-            project: project.as_str().into(),
-        },
+        origin: origin(&mailing, head.client, &principal),
         claim,
     };
     let ids = mail.door.inject(&mail.gate, injection).await.map_err(refused)?;
     Ok(taken(request.recipients, addressees, ids.into_iter()))
+}
+
+/// By what door it came, with what whoever handed it in wants to find in all that is told of it.
+fn origin(mailing: &Mailing, client: Option<IpAddr>, principal: &Principal) -> Origin {
+    let (token, project) = (token_of(principal), mailing.project.clone());
+    let labels = Labels { tags: mailing.tags.clone(), meta: mailing.meta.clone() };
+    if labels.is_empty() {
+        Origin::Http { client, token, project }
+    } else {
+        Origin::HttpLabelled { client, token, project, labels: Box::new(labels) }
+    }
 }
 
 /// The answer to a request whose mail is on disk: an id for each recipient that it was taken for.
@@ -204,6 +214,34 @@ pub(crate) async fn cancel_campaign(
     Ok(Answer(StatusCode::OK, cancelled))
 }
 
+/// Take back the mail that has a tag
+///
+/// All of it that waits now is dropped when its turn comes, however much it is; what is under way
+/// goes on, and is not tried again.
+#[utoipa::path(
+    delete,
+    path = "/v1/tags/{tag}/messages",
+    tag = "messages",
+    params(("tag" = String, Path, description = "The tag", max_length = 63)),
+    responses(
+        (status = 202, description = "it is not sent any more"),
+        (status = 409, description = "there are too many tags whose mail is taken back")
+    )
+)]
+pub(crate) async fn withdraw(
+    State(shared): State<Arc<Shared>>,
+    InProject(project): InProject,
+    principal: Principal,
+    Path(tag): Path<String>,
+) -> Outcome<StatusCode> {
+    if tag.chars().count() > NAME_CHARACTERS_MAX {
+        return Err(Fault::not_found("no tag is so long"));
+    }
+    let withdrawal = Withdrawal { at: shared.parts.clock.now(), by: principal.actor() };
+    shared.parts.registry.withdraw(&project, &tag, withdrawal).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
 /// The id of the token behind a request; empty for a process of this machine.
 fn token_of(principal: &Principal) -> Box<str> {
     match &principal.proof {
@@ -214,7 +252,7 @@ fn token_of(principal: &Principal) -> Box<str> {
 
 /// What the head of a request says about it.
 pub(crate) struct Caller {
-    client: Option<std::net::IpAddr>,
+    client: Option<IpAddr>,
     key: Option<Result<String, Fault>>,
 }
 

@@ -16,6 +16,7 @@ use maily_core::mail::address::Domain;
 use maily_registry::name::Name;
 use maily_registry::project;
 use maily_registry::project::DESCRIPTION_CHARACTERS_MAX;
+use maily_registry::senders::SENDER_DOMAINS_MAX;
 
 use crate::answer::Answer;
 use crate::answer::Made;
@@ -154,6 +155,10 @@ pub(crate) async fn set_senders(
 ) -> Outcome<StatusCode> {
     let project = visible(&shared, &principal, &name)?;
     let mut errors = Vec::new();
+    if request.domains.len() > SENDER_DOMAINS_MAX {
+        let detail = format!("there may be {SENDER_DOMAINS_MAX} at most");
+        return Err(Fault::invalid_at("/domains", "count", detail));
+    }
     let mut domains = Vec::with_capacity(request.domains.len());
     for (number, text) in request.domains.iter().enumerate() {
         match Domain::parse(text) {

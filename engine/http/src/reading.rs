@@ -2,23 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use maily_api::event::Event;
 use maily_api::event::EventType;
 use maily_core::clock::Timestamp;
 use maily_core::event;
+use maily_core::event::Labels;
 use maily_core::event::What;
 use maily_core::mail::id::QueueId;
+use maily_core::render::mailing::Mailing;
 use maily_events::cursor::Cursor;
 use maily_events::feed::Feed;
 use maily_events::feed::FeedError;
 use maily_events::feed::Found;
 use maily_events::feed::PAGE_EVENTS_MAX;
 use maily_registry::name::Name;
+use maily_spool::body::Body;
 use maily_spool::spool::Spool;
 
 use crate::event_id::EventId;
@@ -28,6 +33,8 @@ use crate::telling;
 
 /// Pages of the log that are looked through for one answer.
 const PAGES_MAX: usize = 8;
+/// Mailings of which it is remembered what they say beside their words.
+const LABELS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// The acceptances of a batch are written when all of it is on disk, and its first messages may be
 /// delivered by then: what happened to a message that nothing is known of waits so long for it.
 const HELD_BACK: Duration = Duration::from_secs(10);
@@ -60,6 +67,8 @@ pub struct Reader {
     feed: Feed,
     spool: Spool,
     stories: Arc<Mutex<Stories>>,
+    /// What mailings say beside their words, by their names in the spool.
+    labels: Arc<Mutex<LruCache<[u8; 32], Arc<Labels>>>>,
 }
 
 /// Messages with their stories, or without one where there is none to be had.
@@ -76,7 +85,8 @@ struct Answering<'a> {
 impl Reader {
     /// A reader of this log, about messages of this spool.
     pub fn new(feed: Feed, spool: Spool) -> Self {
-        Self { feed, spool, stories: Arc::default() }
+        let labels = Arc::new(Mutex::new(LruCache::new(LABELS_MAX)));
+        Self { feed, spool, stories: Arc::default(), labels }
     }
 
     /// Behind the newest event.
@@ -177,7 +187,23 @@ impl Reader {
     fn waiting(&self, id: QueueId) -> Option<Story> {
         let stored = self.spool.hot(id);
         let stored = stored.or_else(|| self.spool.get(id).ok())?;
-        Some(Story::of_stored(&stored))
+        let labels = match &stored.submission.body {
+            Body::Template { template, .. } => self.labels(template),
+            Body::Stored(_) => Arc::default(),
+        };
+        Some(Story::of_stored(&stored, labels))
+    }
+
+    fn labels(&self, template: &[u8; 32]) -> Arc<Labels> {
+        if let Some(labels) = self.labels.lock().get(template) {
+            return Arc::clone(labels);
+        }
+        let octets = self.spool.template(template).ok();
+        let mailing = octets.and_then(|octets| Mailing::decode(&octets).ok());
+        let Some(Mailing { tags, meta, .. }) = mailing else { return Arc::default() };
+        let labels = Arc::new(Labels { tags, meta });
+        self.labels.lock().put(*template, Arc::clone(&labels));
+        labels
     }
 }
 

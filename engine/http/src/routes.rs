@@ -91,6 +91,7 @@ pub const ROUTES: &[Route] = &[
     change("POST", "/v1/messages", May(SendMessages), MAIL_BODY_OCTETS_MAX),
     change("DELETE", "/v1/messages/{message}", May(CancelMessages), 0),
     change("DELETE", "/v1/campaigns/{campaign}/messages", May(CancelMessages), 0),
+    change("DELETE", "/v1/tags/{tag}/messages", May(CancelMessages), 0),
     read("/v1/events", May(ReadEvents)),
     read("/v1/events/stream", May(ReadEvents)),
     read("/v1/webhooks", May(ReadWebhooks)),

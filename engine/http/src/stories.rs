@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use maily_core::event::Accepted;
+use maily_core::event::Labels;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::id::QueueId;
 use maily_spool::submission::Stored;
@@ -24,25 +25,34 @@ pub struct Story {
     pub campaign: Box<str>,
     /// Whom it is for.
     pub recipients: Box<[Box<str>]>,
+    /// What whoever handed it in wants to find in all that is told of it.
+    pub labels: Arc<Labels>,
 }
 
 impl Story {
     /// Of a message whose acceptance was read.
     pub fn of_accepted(accepted: &Accepted) -> Self {
         let stream = &accepted.stream;
-        Self::new(&stream.tenant, &stream.campaign, accepted.recipients.iter())
+        let labels = accepted.origin.labels().cloned().unwrap_or_default();
+        Self::new(&stream.tenant, &stream.campaign, accepted.recipients.iter(), Arc::new(labels))
     }
 
-    /// Of a message that waits.
-    pub fn of_stored(stored: &Stored) -> Self {
+    /// Of a message that waits, and what was said beside it.
+    pub fn of_stored(stored: &Stored, labels: Arc<Labels>) -> Self {
         let submission = &stored.submission;
         let recipients = submission.envelope.recipients.iter();
         let paths = recipients.map(|recipient| &recipient.forward_path);
-        Self::new(&submission.stream.tenant, &submission.stream.campaign, paths)
+        Self::new(&submission.stream.tenant, &submission.stream.campaign, paths, labels)
     }
 
-    fn new(project: &str, campaign: &str, recipients: impl Iterator<Item = impl ToString>) -> Self {
+    fn new(
+        project: &str,
+        campaign: &str,
+        recipients: impl Iterator<Item = impl ToString>,
+        labels: Arc<Labels>,
+    ) -> Self {
         Self {
+            labels,
             project: (!project.is_empty()).then(|| project.into()),
             campaign: campaign.into(),
             recipients: recipients.map(|path| path.to_string().into()).collect(),
@@ -56,7 +66,11 @@ impl Story {
 
     fn octets(&self) -> usize {
         let texts: usize = self.recipients.iter().map(|path| path.len() + 16).sum();
-        texts + self.project.as_ref().map_or(0, |name| name.len()) + self.campaign.len()
+        let Labels { tags, meta } = &*self.labels;
+        let tags: usize = tags.iter().map(|tag| tag.len() + 16).sum();
+        let meta: usize = meta.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
+        let project = self.project.as_ref().map_or(0, |name| name.len());
+        texts + tags + meta + project + self.campaign.len()
     }
 }
 
@@ -103,7 +117,12 @@ mod tests {
 
     fn story(octets: usize) -> Option<Arc<Story>> {
         let campaign = "c".repeat(octets - ENTRY_OCTETS).into();
-        Some(Arc::new(Story { project: None, campaign, recipients: Box::default() }))
+        Some(Arc::new(Story {
+            project: None,
+            campaign,
+            recipients: Box::default(),
+            labels: Arc::default(),
+        }))
     }
 
     #[test]

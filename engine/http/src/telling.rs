@@ -114,10 +114,7 @@ impl Teller<'_> {
             let id = EventId::of(self.found.start, number);
             let recipient = recipient.and_then(|index| self.story?.recipient(index));
             let mut data = json!({ "message": event.id.to_string(), "recipient": recipient });
-            let campaign = self.story.map_or("", |story| &story.campaign);
-            if !campaign.is_empty() {
-                extend(&mut data, json!({ "campaign": campaign }));
-            }
+            self.story.into_iter().for_each(|story| label(&mut data, story));
             extend(&mut data, more);
             let (time, project) = (event.at.to_string(), project.map(str::to_owned));
             (id, Event { id: id.to_string(), schema: SCHEMA, kind, time, project, data })
@@ -173,13 +170,27 @@ impl Teller<'_> {
     }
 }
 
+/// What whoever handed the message in wants to find in all that is told of it.
+fn label(data: &mut Value, story: &Story) {
+    if !story.campaign.is_empty() {
+        extend(data, json!({ "campaign": story.campaign }));
+    }
+    if !story.labels.tags.is_empty() {
+        extend(data, json!({ "tags": story.labels.tags }));
+    }
+    if !story.labels.meta.is_empty() {
+        let meta = story.labels.meta.iter().map(|(k, v)| (k.to_string(), v.to_string().into()));
+        extend(data, json!({ "meta": meta.collect::<Map<_, _>>() }));
+    }
+}
+
 fn origin(origin: &Origin) -> Value {
     match origin {
         Origin::Smtp { client, user, tls, .. } => {
             json!({ "by": "smtp", "client": client, "user": user, "tls": tls })
         }
         Origin::Report(id) => json!({ "by": "report", "about": id.to_string() }),
-        Origin::Http { client, token, .. } => {
+        Origin::Http { client, token, .. } | Origin::HttpLabelled { client, token, .. } => {
             json!({ "by": "http", "client": client, "token": token })
         }
     }
@@ -206,8 +217,11 @@ fn extend(object: &mut Value, more: Value) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use maily_core::clock::Timestamp;
     use maily_core::event;
+    use maily_core::event::Labels;
     use maily_core::event::SuppressionReason;
     use maily_core::mail::address::Domain;
     use maily_core::mail::id::QueueId;
@@ -227,7 +241,9 @@ mod tests {
 
     fn story() -> Story {
         let recipients = ["a@x.example", "b@x.example"].map(Into::into).into();
-        Story { project: Some("shop".into()), campaign: "spring".into(), recipients }
+        let meta = vec![("order".into(), "7".into())];
+        let labels = Arc::new(Labels { tags: vec!["vip".into()], meta });
+        Story { project: Some("shop".into()), campaign: "spring".into(), recipients, labels }
     }
 
     fn attempted() -> What {
@@ -261,6 +277,8 @@ mod tests {
                 assert_eq!(event.id, id.to_string());
                 assert_eq!((event.project.as_deref(), event.schema), (Some("shop"), SCHEMA));
                 assert_eq!(event.data["campaign"], "spring");
+                assert_eq!(event.data["tags"], json!(["vip"]));
+                assert_eq!(event.data["meta"], json!({ "order": "7" }));
                 (&*event.id, event.kind, event.data["recipient"].as_str().unwrap())
             })
             .collect();

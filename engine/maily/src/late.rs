@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use maily_core::clock::Clock;
+use maily_core::render::mailing::Mailing;
 use maily_core::tracking::links::Links;
 use maily_delivery::binding::Addressed;
 use maily_delivery::binding::Binder;
@@ -39,6 +40,17 @@ impl Late {
         Arc::new(Binder::new(spool, shelf, veto, hostname, self.links.clone()))
     }
 
+    /// By whom it was taken back, with all mail of a tag.
+    fn withdrawn(&self, addressed: Addressed<'_>) -> Option<Box<str>> {
+        let registry = self.registry.as_ref()?;
+        let accepted = addressed.stored.submission.accepted_at;
+        let Mailing { project, tags, .. } = addressed.mailing;
+        tags.iter().find_map(|tag| {
+            let withdrawal = registry.withdrawn(project, tag, accepted)?;
+            Some(format!("taken back by {} with all of the tag {tag}", withdrawal.by).into())
+        })
+    }
+
     fn newest(&self, project: &str, name: &str) -> Option<Version> {
         self.registry.as_ref()?.newest_version(&project.parse().ok()?, &name.parse().ok()?)
     }
@@ -64,6 +76,9 @@ impl Shelf for Late {
 
 impl Veto for Late {
     fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped> {
+        if let Some(withdrawal) = self.withdrawn(addressed) {
+            return Some(Dropped::Cancelled(withdrawal));
+        }
         let (project, list) = (&addressed.mailing.project, addressed.mailing.list_name());
         self.suppressions
             .is_suppressed(self.clock.now(), project, list, addressed.to)

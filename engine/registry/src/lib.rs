@@ -24,3 +24,4 @@ pub mod subscribing;
 pub mod template;
 pub mod token;
 pub mod webhook;
+pub mod withdrawals;

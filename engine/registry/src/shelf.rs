@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     LinkKey,
     /// The domains that a project may send as, by its name.
     Senders,
+    /// That mail was taken back, by project and tag.
+    Withdrawal,
 }
 
 /// The key of a row of this kind with these names.
@@ -54,6 +56,7 @@ pub(crate) fn key(kind: Kind, names: &[&[u8]]) -> Bytes {
         Kind::Key => b'k',
         Kind::LinkKey => b'l',
         Kind::Senders => b's',
+        Kind::Withdrawal => b'x',
     };
     let mut key = vec![letter];
     for name in names {

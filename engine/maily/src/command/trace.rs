@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use maily_core::event::{Accepted, Attempted, Event, Origin, Peer, ReportKind, What};
+use maily_core::event::{Accepted, Attempted, Event, Labels, Origin, Peer, ReportKind, What};
 use maily_core::mail::outcome::{Blame, Outcome, Scope, Settlement};
 
 use crate::command::life;
@@ -110,11 +110,13 @@ fn accepted_text(accepted: &Accepted) -> String {
             format!("by SMTP {tls} from {helo} [{client}]{user}")
         }
         Origin::Report(id) => format!("as a report about {id}"),
-        Origin::Http { client, token, project } => {
+        Origin::Http { client, token, project }
+        | Origin::HttpLabelled { client, token, project, .. } => {
             let client = client.map_or_else(|| "a local socket".into(), |ip| format!("[{ip}]"));
             format!("by HTTP from {client} with token {token} for project {project}")
         }
     };
+    let by = accepted.origin.labels().map_or_else(|| by.clone(), |labels| label(&by, labels));
     shown(&format!(
         "from <{}> for {} {by} ({} octets, Message-ID <{}>)",
         accepted.reverse_path,
@@ -196,13 +198,21 @@ fn event_object(life: &Life, event: &Event) -> Value {
     object
 }
 
+/// What whoever handed it in said beside it.
+fn label(by: &str, labels: &Labels) -> String {
+    let tags = labels.tags.iter().map(ToString::to_string);
+    let meta = labels.meta.iter().map(|(name, value)| format!("{name}={value}"));
+    format!("{by} with {}", tags.chain(meta).collect::<Vec<_>>().join(", "))
+}
+
 fn accepted_object(accepted: &Accepted) -> Value {
     let origin = match &accepted.origin {
         Origin::Smtp { client, helo, user, tls } => {
             json!({ "by": "smtp", "client": client, "helo": helo, "user": user, "tls": tls })
         }
         Origin::Report(id) => json!({ "by": "report", "about": id.to_string() }),
-        Origin::Http { client, token, project } => {
+        Origin::Http { client, token, project }
+        | Origin::HttpLabelled { client, token, project, .. } => {
             json!({ "by": "http", "client": client, "token": token, "project": project })
         }
     };
@@ -213,6 +223,8 @@ fn accepted_object(accepted: &Accepted) -> Value {
         "octets": accepted.octets,
         "class": format!("{:?}", accepted.stream.class).to_lowercase(),
         "tenant": accepted.stream.tenant,
+        "tags": accepted.origin.labels().map(|labels| &labels.tags),
+        "meta": accepted.origin.labels().map(|labels| &labels.meta),
         "campaign": accepted.stream.campaign,
         "origin": origin,
     })
