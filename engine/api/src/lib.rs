@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod call;
+pub mod calls;
 pub mod event;
 pub mod message;
 mod number;

@@ -39,3 +39,14 @@ pub struct FieldError {
     /// The fault in words.
     pub detail: String,
 }
+
+impl Problem {
+    /// What is wrong, for a person.
+    pub fn words(&self) -> String {
+        if self.errors.is_empty() {
+            return self.detail.clone().unwrap_or_else(|| self.title.clone());
+        }
+        let each = self.errors.iter().map(|each| format!("{}: {}", each.pointer, each.detail));
+        each.collect::<Vec<_>>().join("; ")
+    }
+}

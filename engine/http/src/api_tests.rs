@@ -12,6 +12,16 @@ use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
 
+use maily_api::call::Call;
+use maily_api::calls;
+use maily_api::message::InjectRequest;
+use maily_api::project::ProjectRequest;
+use maily_api::project::SenderDomains;
+use maily_api::session::JwtRequest;
+use maily_api::template::LintRequest;
+use maily_api::template::TemplateContent;
+use maily_api::webhook::ReplayRequest;
+use maily_api::webhook::WebhookRequest;
 use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
 use maily_registry::audit::Audit;
@@ -531,4 +541,62 @@ async fn a_webhook_has_its_limits_and_its_project() {
     }
     let list = world.ask("GET", "/v1/webhooks", &b, None).await.body;
     assert_eq!(list["data"].as_array().unwrap().len(), 0);
+}
+
+/// A path of the contract's client for each route, in the table's order.
+fn called() -> Vec<(&'static str, String)> {
+    fn of<T>(call: Call<T>) -> (&'static str, String) {
+        (call.method, call.path.split('?').next().unwrap().to_owned())
+    }
+    let words = || TemplateContent { subject: "s".into(), text: None, html: None };
+    let hook: WebhookRequest =
+        serde_json::from_value(json!({ "url": "https://a.example" })).unwrap();
+    let mail = body_for("POST", "/v1/messages").unwrap();
+    let mail: InjectRequest = serde_json::from_value(mail).unwrap();
+    vec![
+        of(calls::whoami()),
+        of(calls::jwt(&JwtRequest::default())),
+        of(calls::projects(Some("x"))),
+        of(calls::create_project(&ProjectRequest { name: "a".into(), description: None })),
+        of(calls::project("a")),
+        of(calls::senders("a")),
+        of(calls::set_senders("a", &SenderDomains { domains: Vec::new() })),
+        of(calls::tokens(None)),
+        of(calls::create_token(&serde_json::from_value(json!({ "role": "viewer" })).unwrap())),
+        of(calls::token("00000000000")),
+        of(calls::revoke_token("00000000000")),
+        of(calls::templates(None)),
+        of(calls::template("hello")),
+        of(calls::put_template("hello", &words())),
+        of(calls::remove_template("hello")),
+        of(calls::versions("hello", None)),
+        of(calls::version("hello", 1)),
+        of(calls::lint(&LintRequest { content: words(), sample: None })),
+        of(calls::renew_link_keys()),
+        of(calls::inject(&mail, Some("key"))),
+        of(calls::cancel("{message}")),
+        of(calls::cancel_campaign("{campaign}")),
+        of(calls::withdraw("t")),
+        of(calls::events(None, "")),
+        of(calls::webhooks(None)),
+        of(calls::create_webhook(&hook)),
+        of(calls::webhook("00000000000")),
+        of(calls::change_webhook("00000000000", &hook)),
+        of(calls::remove_webhook("00000000000")),
+        of(calls::renew_webhook("00000000000")),
+        of(calls::replay("00000000000", &ReplayRequest { after: "1".into() })),
+        of(calls::dead_letters("00000000000", None)),
+        of(calls::replay_dead_letter("00000000000", "1-0")),
+        of(calls::audit(None)),
+    ]
+}
+
+#[test]
+fn the_client_of_the_contract_has_a_call_for_each_route() {
+    // Pages for people, and a stream, are not called.
+    let others = ["/openapi.json", "/docs", "/v1/events/stream"];
+    let routes = ROUTES.iter().filter(|route| !others.contains(&route.path));
+    let filled = |path: &str| filled(path).replace('{', "%7B").replace('}', "%7D");
+    let table: Vec<_> = routes.map(|route| (route.method, filled(route.path))).collect();
+    assert_eq!(called(), table);
 }

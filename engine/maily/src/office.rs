@@ -9,13 +9,12 @@ use anyhow::{Context, anyhow, bail};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::net::UnixStream;
 
-use maily_api::problem::Problem;
+use maily_api::call::Call;
 use maily_config::config::Config;
 use maily_core::clock::Clock;
 use maily_http::api;
@@ -36,19 +35,6 @@ pub enum Office {
     Here(Arc<Shared>),
 }
 
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Errand<'a> {
-    /// How.
-    pub method: Method,
-    /// Which route.
-    pub path: &'a str,
-    /// In which project, if that matters.
-    pub project: Option<&'a str>,
-    /// What is sent.
-    pub body: Option<Value>,
-}
-
 impl Office {
     /// The daemon, if it runs; else this process.
     pub async fn find(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
@@ -64,9 +50,9 @@ impl Office {
         Ok(Self::Here(Shared::new(parts)))
     }
 
-    /// Does one errand; gives what is answered.
-    pub async fn run<T: DeserializeOwned>(self, errand: Errand<'_>) -> Result<T, Failure> {
-        let request = request(&errand)?;
+    /// Makes one call; gives what is answered.
+    pub async fn run<T: DeserializeOwned>(self, call: Call<T>) -> Result<T, Failure> {
+        let request = request(&call)?;
         let (status, octets) = match self {
             Self::Daemon(stream) => ask(stream, request).await?,
             Self::Here(shared) => {
@@ -74,25 +60,15 @@ impl Office {
                 read(api::answer(shared, request, Presence::Local { uid }).await).await?
             }
         };
-        if status < 400 {
-            let octets = if octets.is_empty() { b"null".as_slice() } else { &octets };
-            return Ok(serde_json::from_slice(octets).context("the answer is not understood")?);
-        }
-        let problem = serde_json::from_slice(&octets).context("the answer is not understood")?;
-        let exit = match status {
-            403 => Exit::NoPermission,
-            500.. => Exit::TempFail,
-            _ => Exit::Data,
-        };
-        Err(Failure::new(exit, anyhow!(told(problem))))
+        call.read(status, &octets).map_err(|error| {
+            let exit = match status {
+                403 => Exit::NoPermission,
+                500.. => Exit::TempFail,
+                _ => Exit::Data,
+            };
+            Failure::new(exit, error)
+        })
     }
-}
-
-/// A problem in words.
-fn told(problem: Problem) -> String {
-    let errors = problem.errors.iter().map(|each| format!("{}: {}", each.pointer, each.detail));
-    let errors: Vec<_> = errors.collect();
-    if errors.is_empty() { problem.detail.unwrap_or(problem.title) } else { errors.join("; ") }
 }
 
 /// The daemon's socket; none if nobody answers there.
@@ -107,19 +83,16 @@ async fn reach(path: &Path) -> Result<Option<UnixStream>, Failure> {
     }
 }
 
-fn request(errand: &Errand<'_>) -> anyhow::Result<Request<Full<Bytes>>> {
-    let mut request = Request::builder().method(&errand.method).uri(errand.path);
+fn request<T>(call: &Call<T>) -> anyhow::Result<Request<Full<Bytes>>> {
+    let mut request = Request::builder().method(call.method).uri(&call.path);
     request = request.header("host", "localhost");
-    if let Some(project) = errand.project {
-        request = request.header("maily-project", project);
+    for (name, value) in &call.fields {
+        request = request.header(*name, value);
     }
-    let body = match &errand.body {
-        Some(body) => {
-            request = request.header(CONTENT_TYPE, "application/json");
-            body.to_string()
-        }
-        None => String::new(),
-    };
+    if call.body.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = call.body.clone().unwrap_or_default();
     request.body(Full::from(body)).context("this cannot be asked for")
 }
 

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use hyper::Method;
-use serde_json::json;
-
-use maily_api::page::Page;
-use maily_api::project::Project;
+use maily_api::calls;
+use maily_api::project::ProjectRequest;
 use maily_api::project::SenderDomains;
 use maily_core::clock::Clock;
 
 use crate::command::serve;
 use crate::exit::{Exit, Failure};
-use crate::office::{Errand, Office};
+use crate::office::Office;
 
 /// Make and list projects, and say as whom they may send.
 ///
@@ -61,28 +58,19 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
     let office = Office::find(&config, &clock).await?;
     match arguments.what {
         What::Create { name, description } => {
-            let body = Some(json!({ "name": name, "description": description }));
-            let errand = Errand { method: Method::POST, path: "/v1/projects", project: None, body };
-            let made: Project = office.run(errand).await?;
-            println!("{}", made.name);
+            let made = office.run(calls::create_project(&ProjectRequest { name, description }));
+            println!("{}", made.await?.name);
         }
         What::List => {
-            let path = "/v1/projects?limit=1000";
-            let errand = Errand { method: Method::GET, path, project: None, body: None };
-            let page: Page<Project> = office.run(errand).await?;
+            let page = office.run(calls::projects(None)).await?;
             page.data.iter().for_each(|project| println!("{}", project.name));
         }
+        What::Senders { project, domains } if domains.is_empty() => {
+            let own = office.run(calls::senders(&project)).await?;
+            own.domains.iter().for_each(|domain| println!("{domain}"));
+        }
         What::Senders { project, domains } => {
-            let path = &format!("/v1/projects/{project}/senders");
-            if domains.is_empty() {
-                let errand = Errand { method: Method::GET, path, project: None, body: None };
-                let own: SenderDomains = office.run(errand).await?;
-                own.domains.iter().for_each(|domain| println!("{domain}"));
-                return Ok(Exit::Ok);
-            }
-            let body = Some(json!({ "domains": domains }));
-            let errand = Errand { method: Method::PUT, path, project: None, body };
-            office.run::<()>(errand).await?;
+            office.run(calls::set_senders(&project, &SenderDomains { domains })).await?;
         }
     }
     Ok(Exit::Ok)

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
-use serde_json::json;
+use serde::de::DeserializeOwned;
 
+use maily_api::calls;
 use maily_api::page::Page;
-use maily_api::token::{NewToken, Token};
+use maily_api::token::{Role, Scope, Token, TokenRequest};
 use maily_config::value;
 use maily_core::clock::Clock;
 
 use crate::command::serve;
 use crate::exit::{Exit, Failure};
-use crate::office::{Errand, Office};
+use crate::office::Office;
 
 /// Make, list and revoke tokens.
 ///
@@ -57,12 +57,12 @@ struct Create {
     #[arg(long, value_name = "NAME")]
     project: Option<String>,
     /// What it may do at most: owner, admin, editor, viewer or api.
-    #[arg(long, value_name = "ROLE")]
-    role: String,
+    #[arg(long, value_name = "ROLE", value_parser = word::<Role>)]
+    role: Role,
     /// Only this part of it: send, read, templates, suppressions, webhooks, admin. May be given
     /// more than once.
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = word::<Scope>)]
+    scopes: Vec<Scope>,
     /// How long it is good, such as 30d; for ever if not given.
     #[arg(long, value_name = "TIME", value_parser = time)]
     expires: Option<Duration>,
@@ -82,36 +82,31 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
     match arguments.what {
         What::Create(create) => make(office, create).await?,
         What::List { project } => {
-            let (method, path) = (Method::GET, "/v1/tokens?limit=1000");
-            let errand = Errand { method, path, project: project.as_deref(), body: None };
-            list(&office.run(errand).await?);
+            let call = calls::tokens(None).in_project(project.as_deref());
+            list(&office.run(call).await?);
         }
         What::Revoke { id } => {
-            let path = format!("/v1/tokens/{}", plain(&id));
-            let errand = Errand { method: Method::DELETE, path: &path, project: None, body: None };
-            office.run::<()>(errand).await?;
+            office.run(calls::revoke_token(&id)).await?;
         }
     }
     Ok(Exit::Ok)
 }
 
-/// An id goes into a path: what is none finds none.
-fn plain(id: &str) -> String {
-    id.chars().filter(char::is_ascii_alphanumeric).collect()
+/// A word of the contract, such as the name of a role.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
 async fn make(office: Office, create: Create) -> Result<(), Failure> {
-    let body = json!({
-        "role": create.role,
-        "scopes": create.scopes,
-        "label": create.label,
-        "expires_in_secs": create.expires.map(|time| time.as_secs()),
-    });
-    let (method, path) = (Method::POST, "/v1/tokens");
-    let project = create.project.as_deref();
-    let errand = Errand { method, path, project, body: Some(body) };
-    let made: NewToken = office.run(errand).await?;
+    let request = TokenRequest {
+        role: create.role,
+        scopes: create.scopes,
+        label: create.label,
+        expires_in_secs: create.expires.map(|time| time.as_secs().try_into().unwrap_or(u32::MAX)),
+    };
+    let call = calls::create_token(&request).in_project(create.project.as_deref());
+    let made = office.run(call).await?;
     eprintln!("token {}; its secret is shown this once:", made.token.id);
     println!("{}", made.secret);
     Ok(())

@@ -1,0 +1,212 @@
+//! A [`Call`] for each route. Where a list comes in pages, `after` is the `next` of the page
+//! before.
+
+use crate::audit::AuditEntry;
+use crate::call::Call;
+use crate::event::Event;
+use crate::message::Cancelled;
+use crate::message::InjectRequest;
+use crate::message::InjectResponse;
+use crate::page::Page;
+use crate::page::ROWS_MAX;
+use crate::project::Project;
+use crate::project::ProjectRequest;
+use crate::project::SenderDomains;
+use crate::session::Jwt;
+use crate::session::JwtRequest;
+use crate::session::Whoami;
+use crate::template::Findings;
+use crate::template::LintRequest;
+use crate::template::Template;
+use crate::template::TemplateContent;
+use crate::template::TemplateVersion;
+use crate::token::NewToken;
+use crate::token::Token;
+use crate::token::TokenRequest;
+use crate::webhook::DeadLetter;
+use crate::webhook::NewWebhook;
+use crate::webhook::ReplayRequest;
+use crate::webhook::Webhook;
+use crate::webhook::WebhookRequest;
+
+fn get<T>(segments: &[&str]) -> Call<T> {
+    Call::new("GET", segments)
+}
+
+fn rows<T>(segments: &[&str], after: Option<&str>) -> Call<Page<T>> {
+    get(segments).ask("limit", Some(&ROWS_MAX.to_string())).ask("after", after)
+}
+
+/// Who one is.
+pub fn whoami() -> Call<Whoami> {
+    get(&["v1", "whoami"])
+}
+
+/// A JWT for a token.
+pub fn jwt(request: &JwtRequest) -> Call<Jwt> {
+    Call::new("POST", &["v1", "auth", "jwt"]).send(request)
+}
+
+/// Projects.
+pub fn projects(after: Option<&str>) -> Call<Page<Project>> {
+    rows(&["v1", "projects"], after)
+}
+
+/// A new project.
+pub fn create_project(request: &ProjectRequest) -> Call<Project> {
+    Call::new("POST", &["v1", "projects"]).send(request)
+}
+
+/// One project.
+pub fn project(name: &str) -> Call<Project> {
+    get(&["v1", "projects", name])
+}
+
+/// The domains that a project may send as.
+pub fn senders(project: &str) -> Call<SenderDomains> {
+    get(&["v1", "projects", project, "senders"])
+}
+
+/// Other domains that a project may send as.
+pub fn set_senders(project: &str, domains: &SenderDomains) -> Call<()> {
+    Call::new("PUT", &["v1", "projects", project, "senders"]).send(domains)
+}
+
+/// Tokens.
+pub fn tokens(after: Option<&str>) -> Call<Page<Token>> {
+    rows(&["v1", "tokens"], after)
+}
+
+/// A new token; its secret is in the answer and nowhere else.
+pub fn create_token(request: &TokenRequest) -> Call<NewToken> {
+    Call::new("POST", &["v1", "tokens"]).send(request)
+}
+
+/// One token.
+pub fn token(id: &str) -> Call<Token> {
+    get(&["v1", "tokens", id])
+}
+
+/// The end of a token.
+pub fn revoke_token(id: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "tokens", id])
+}
+
+/// The newest versions of templates.
+pub fn templates(after: Option<&str>) -> Call<Page<TemplateVersion>> {
+    rows(&["v1", "templates"], after)
+}
+
+/// The newest version of a template.
+pub fn template(name: &str) -> Call<Template> {
+    get(&["v1", "templates", name])
+}
+
+/// A new version of a template.
+pub fn put_template(name: &str, content: &TemplateContent) -> Call<Template> {
+    Call::new("PUT", &["v1", "templates", name]).send(content)
+}
+
+/// The end of a template.
+pub fn remove_template(name: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "templates", name])
+}
+
+/// The versions of a template.
+pub fn versions(name: &str, after: Option<&str>) -> Call<Page<TemplateVersion>> {
+    rows(&["v1", "templates", name, "versions"], after)
+}
+
+/// One version of a template.
+pub fn version(name: &str, number: u32) -> Call<Template> {
+    get(&["v1", "templates", name, "versions", &number.to_string()])
+}
+
+/// What may be wrong with a template.
+pub fn lint(request: &LintRequest) -> Call<Findings> {
+    Call::new("POST", &["v1", "lint"]).send(request)
+}
+
+/// A new key for links.
+pub fn renew_link_keys() -> Call<()> {
+    Call::new("POST", &["v1", "link-keys"])
+}
+
+/// Mail to hand in; with a key it is taken once, however often it comes.
+pub fn inject(request: &InjectRequest, key: Option<&str>) -> Call<InjectResponse> {
+    let call = Call::new("POST", &["v1", "messages"]).send(request);
+    match key {
+        Some(key) => call.with("idempotency-key", key),
+        None => call,
+    }
+}
+
+/// One mail to take back.
+pub fn cancel(message: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "messages", message])
+}
+
+/// The mail of a campaign to take back.
+pub fn cancel_campaign(campaign: &str) -> Call<Cancelled> {
+    Call::new("DELETE", &["v1", "campaigns", campaign, "messages"])
+}
+
+/// The mail that has a tag to take back.
+pub fn withdraw(tag: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "tags", tag, "messages"])
+}
+
+/// What happened, behind this event; of these types, all if there is none.
+pub fn events(after: Option<&str>, types: &str) -> Call<Page<Event>> {
+    rows(&["v1", "events"], after).ask("type", Some(types).filter(|types| !types.is_empty()))
+}
+
+/// Webhooks.
+pub fn webhooks(after: Option<&str>) -> Call<Page<Webhook>> {
+    rows(&["v1", "webhooks"], after)
+}
+
+/// A new webhook; its secret is in the answer and nowhere else.
+pub fn create_webhook(request: &WebhookRequest) -> Call<NewWebhook> {
+    Call::new("POST", &["v1", "webhooks"]).send(request)
+}
+
+/// One webhook.
+pub fn webhook(id: &str) -> Call<Webhook> {
+    get(&["v1", "webhooks", id])
+}
+
+/// Another address or other types for a webhook.
+pub fn change_webhook(id: &str, request: &WebhookRequest) -> Call<Webhook> {
+    Call::new("PUT", &["v1", "webhooks", id]).send(request)
+}
+
+/// The end of a webhook.
+pub fn remove_webhook(id: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "webhooks", id])
+}
+
+/// A new secret for a webhook.
+pub fn renew_webhook(id: &str) -> Call<NewWebhook> {
+    Call::new("POST", &["v1", "webhooks", id, "secret"])
+}
+
+/// All events behind a place once more for a webhook.
+pub fn replay(id: &str, request: &ReplayRequest) -> Call<()> {
+    Call::new("POST", &["v1", "webhooks", id, "replay"]).send(request)
+}
+
+/// What a webhook has not taken.
+pub fn dead_letters(id: &str, after: Option<&str>) -> Call<Page<DeadLetter>> {
+    rows(&["v1", "webhooks", id, "dead-letters"], after)
+}
+
+/// One of them once more.
+pub fn replay_dead_letter(id: &str, event: &str) -> Call<()> {
+    Call::new("POST", &["v1", "webhooks", id, "dead-letters", event, "replay"])
+}
+
+/// The audit log.
+pub fn audit(after: Option<&str>) -> Call<Page<AuditEntry>> {
+    rows(&["v1", "audit"], after)
+}
