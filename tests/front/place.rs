@@ -105,6 +105,12 @@ impl Place {
         String::from_utf8([output.stderr, output.stdout].concat()).unwrap()
     }
 
+    /// A token that may do all everywhere.
+    pub(crate) fn owner(&self) -> String {
+        let said = self.maily(&["token", "create", "--role", "owner"]);
+        said.lines().last().unwrap().trim().to_owned()
+    }
+
     /// The whole life of a message, as an operator sees it.
     pub(crate) fn trace(&self, what: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maily"));

@@ -139,3 +139,47 @@ fn what_is_not_signed_by_us_leads_nowhere_and_is_no_event() {
     assert!(metrics.contains("maily_clicks_total{verdict=\"machine\"} 1\n"), "{metrics}");
     assert!(!metrics.contains("maily_unknown_links_total 0\n"), "{metrics}");
 }
+
+/// The tokens behind a path in the first message that came, and so many more.
+fn tokens(place: &Place, count: usize, path: &str) -> Vec<String> {
+    let base = format!("http://{}{path}", place.public);
+    let mut found = Vec::new();
+    for kept in place.world.kept(count) {
+        // Quoted-printable: soft breaks go.
+        let text = String::from_utf8_lossy(&kept.message).replace("=\r\n", "");
+        let behind = text.split(&base).nth(1).unwrap_or_else(|| panic!("no {path}: {text}"));
+        let is_token = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+        found.push(behind.chars().take_while(is_token).collect());
+    }
+    found
+}
+
+#[test]
+fn a_new_key_signs_from_the_next_hup_on_and_what_an_old_one_signed_is_good() {
+    let place = Place::new(Behaviour::Accept);
+    newsletter(&place, "ann", None);
+    let old = tokens(&place, 1, "/o/");
+    let post = request(
+        place.api,
+        "POST",
+        "/v1/link-keys",
+        &format!("Authorization: Bearer {}\r\n", place.owner()),
+        "",
+    );
+    assert_eq!(post.unwrap().status, 204);
+    place.daemon.hang_up("the configuration was read again", 1);
+    newsletter(&place, "bob", None);
+    let all = tokens(&place, 2, "/o/");
+    // A token begins with the number of its key, whose last two bits share a letter.
+    let key = |token: &String| (b'A'..=b'Z').position(|letter| letter == token.as_bytes()[2]);
+    let mut keys: Vec<_> = all.iter().filter_map(key).map(|place| place / 4).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [1, 2], "{all:?}");
+    assert!(all.contains(&old[0]));
+    for token in &all {
+        let said = request(place.public, "GET", &format!("/o/{token}"), "", "").unwrap();
+        assert_eq!(said.status, 200);
+    }
+    let opened = || place.ask("GET", "/v1/events?type=message.opened", None).json();
+    wait_for("both opens", || opened()["data"].as_array().unwrap().len() == 2);
+}

@@ -10,7 +10,7 @@ use crate::parts::Shared;
 
 /// Sign links with a new key
 ///
-/// From the next start of the daemon on. What was signed before stays good.
+/// From the next HUP or start of the daemon on. What was signed before stays good.
 #[utoipa::path(
     post,
     path = "/v1/link-keys",

@@ -76,6 +76,7 @@ pub struct Prepared {
     budget: Budget,
     seats: Seats,
     sending: Arc<Sending>,
+    records: Records,
 }
 
 /// The registry and the audit log in this folder, which is made for us alone.
@@ -155,6 +156,16 @@ impl Records {
         let keys = keys.context("the keys of links could not be read")?;
         let links = Links::new(base_url.as_str(), keys).context("http.public.base_url")?;
         Ok(Some(Arc::new(links)))
+    }
+
+    /// The same, with the keys of links that there are now.
+    pub fn renewed(&self) -> anyhow::Result<Self> {
+        let mut this = self.clone();
+        if let (Some(links), Some((registry, _))) = (&self.links, &self.registry) {
+            let keys = registry.link_keys_now().context("the keys of links could not be read")?;
+            this.links = Some(Arc::new(links.with_keys(keys)));
+        }
+        Ok(this)
     }
 
     /// Whom the delivery room asks.
@@ -243,7 +254,7 @@ impl Fronts {
         config: &Config,
         bound: Bound,
     ) -> Result<Option<SocketAddr>, Failure> {
-        let front = self.front(used, config, &self.seats);
+        let front = self.front(used, config, &self.seats, &self.records);
         let front = front.map_err(|error| Failure::new(Exit::Config, error))?;
         let (live, front) = watch::channel(Arc::new(front));
         let address = bound.address();
@@ -252,7 +263,13 @@ impl Fronts {
         Ok(address)
     }
 
-    fn front(&self, used: Use, config: &Config, seats: &Seats) -> anyhow::Result<Front> {
+    fn front(
+        &self,
+        used: Use,
+        config: &Config,
+        seats: &Seats,
+        records: &Records,
+    ) -> anyhow::Result<Front> {
         let (public, api) = (&config.http.public, &config.http.api);
         let tls = match used {
             Use::Public => tls(public.certificate.as_ref(), public.key.as_ref())?,
@@ -261,15 +278,15 @@ impl Fronts {
         };
         let router = match (used, &self.shared) {
             (Use::Api | Use::Admin, Some(shared)) => api::router(Arc::clone(shared)),
-            _ => public::router(self.public()),
+            _ => public::router(self.public(records)),
         };
         Ok(Front { router, tls, seats: seats.clone() })
     }
 
     /// What the routes for recipients stand on, if there are links that lead to them.
-    fn public(&self) -> Option<Public> {
+    fn public(&self, records: &Records) -> Option<Public> {
         Some(Public {
-            links: self.records.links.clone()?,
+            links: records.links.clone()?,
             clock: Arc::clone(&self.clock),
             spool: self.mail.door.spool.clone(),
             events: self.mail.door.events.clone(),
@@ -297,14 +314,19 @@ impl Fronts {
         }
     }
 
+    /// What the operator registered, as it is now.
+    pub fn renewed(&self) -> anyhow::Result<Records> {
+        self.records.renewed()
+    }
+
     /// What they are to do by another configuration; nothing changes yet.
-    pub fn prepare(&self, config: &Config) -> anyhow::Result<Prepared> {
+    pub fn prepare(&self, config: &Config, records: Records) -> anyhow::Result<Prepared> {
         let http = &config.http;
         let seats = self.seats.limited(http.connections_max, http.connections_per_address_max);
-        let fronts = self.live.iter().map(|(used, _)| self.front(*used, config, &seats));
+        let fronts = self.live.iter().map(|(used, _)| self.front(*used, config, &seats, &records));
         let fronts = fronts.map(|front| front.map(Arc::new)).collect::<anyhow::Result<_>>()?;
         let sending = Arc::new(webhooks::sending(config, &self.clock)?);
-        Ok(Prepared { fronts, budget: budget(config), seats, sending })
+        Ok(Prepared { fronts, budget: budget(config), seats, sending, records })
     }
 
     /// From now on they do it; connections keep what they began with.
@@ -317,6 +339,7 @@ impl Fronts {
         }
         self.sending.send_replace(prepared.sending);
         self.seats = prepared.seats;
+        self.records = prepared.records;
     }
 }
 

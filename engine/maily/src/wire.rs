@@ -68,7 +68,6 @@ pub struct Daemon {
     /// By what it runs now.
     config: Config,
     clock: Arc<dyn Clock>,
-    late: Late,
     receiving: Receiving,
     pulse: Arc<Pulse>,
     reloads: Arc<Reloads>,
@@ -141,7 +140,6 @@ impl Daemon {
             fronts,
             config: config.clone(),
             clock,
-            late,
             receiving,
             pulse,
             reloads,
@@ -167,10 +165,12 @@ impl Daemon {
         let changes = change::changes(&self.config, &new);
         new.keep_open(&self.config);
         let receiving = self.receiving.again(&new)?;
-        let settings = settings(&new, &self.clock, receiving.door(), &self.late)?;
+        let records = self.fronts.renewed()?;
+        let late = records.late(&self.clock);
+        let settings = settings(&new, &self.clock, receiving.door(), &late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
-        let fronts = self.fronts.prepare(&new)?;
+        let fronts = self.fronts.prepare(&new, records)?;
         // From here on nothing can fail.
         self.fronts.change(fronts);
         self.settings.send_replace(settings);

@@ -38,6 +38,14 @@ impl Registry {
         keys_of(rows)
     }
 
+    /// The secrets that there are now.
+    ///
+    /// # Errors
+    /// There are none, or they cannot be used.
+    pub fn link_keys_now(&self) -> Result<Keys, RegistryError> {
+        keys_of(self.rows_of_link_keys())
+    }
+
     /// Signs with a new secret from the next reading on; gives all of them, oldest first.
     async fn rotate_link_keys(
         &self,
@@ -108,6 +116,7 @@ mod tests {
         let registry = Registry::open(dir.path()).unwrap();
         let new = registry.link_keys(&chance, now).await.unwrap();
         assert_eq!(new.current().number(), 2);
+        assert_eq!(registry.link_keys_now().unwrap().current().number(), 2);
         assert!(verify(Kind::Open, &token, &new).is_ok());
     }
 

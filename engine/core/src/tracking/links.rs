@@ -59,6 +59,11 @@ impl Links {
         Ok(Self { base_url: base_url.into(), keys })
     }
 
+    /// The same links, signed with other keys.
+    pub fn with_keys(&self, keys: Keys) -> Self {
+        Self { base_url: self.base_url.clone(), keys }
+    }
+
     /// The URL below which all of them lie, without a slash at its end.
     pub fn base_url(&self) -> &str {
         &self.base_url
