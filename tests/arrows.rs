@@ -24,6 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine/events", &["core", "journal"]),
     ("engine/registry", &["core", "journal"]),
     ("engine/egress", &["core"]),
+    ("plugins", &["core"]),
     ("config", &["core"]),
     ("engine/ingress", &["core", "spool", "events"]),
     ("engine/delivery", &["core", "spool", "events", "egress"]),

@@ -1,0 +1,35 @@
+//! Plugins: scripts in Rhai that are asked at certain points in the life of a message, within
+//! bounds of time, memory and permissions. Door: [`set::Plugins`].
+//!
+//! This crate owns the interpreter. It asks no other machine: what a plugin wants to ask comes out
+//! as a value, and the answer goes in as one ([`plugin::Round`]).
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod breaker;
+pub mod config;
+pub mod count;
+pub mod explain;
+pub mod fault;
+pub mod fields;
+pub mod hashing;
+pub mod hook;
+pub mod hooks;
+pub mod host;
+pub mod http;
+pub mod input;
+pub mod kv;
+pub mod limits;
+pub mod manifest;
+pub mod package;
+pub mod plugin;
+pub mod program;
+pub mod quantity;
+pub mod script;
+pub mod set;
+pub mod surface;
+pub mod table;
+pub mod tally;
+pub mod value;
+pub mod watchdog;
+pub mod worker;

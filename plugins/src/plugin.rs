@@ -1,0 +1,315 @@
+//! One plugin at work: it asks a hook once, minds the breaker, counts, and says what failure means.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
+use parking_lot::Mutex;
+use rhai::Dynamic;
+use rhai::EvalAltResult;
+
+use crate::answer::Answer;
+use crate::breaker::Breaker;
+use crate::breaker::State;
+use crate::count::Count;
+use crate::fault::Code;
+use crate::fault::Fault;
+use crate::hook::HOOKS;
+use crate::hook::Hook;
+use crate::hook::Policy;
+use crate::hook::Reach;
+use crate::host::Effects;
+use crate::host::Stop;
+use crate::http::HttpRequest;
+use crate::http::HttpResponse;
+use crate::input::Input;
+use crate::kv::Kv;
+use crate::limits;
+use crate::program::Program;
+use crate::worker::Allowance;
+use crate::worker::Base;
+
+/// What all plugins of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Interpreter parts and watchdog.
+    pub base: Arc<Base>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Keeps values.
+    pub kv: Arc<dyn Kv>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("kv", &self.kv).finish_non_exhaustive()
+    }
+}
+
+/// A plugin and how it fares.
+#[derive(Debug)]
+pub struct Plugin {
+    /// What is asked.
+    pub program: Program,
+    seats: [Option<Seat>; HOOKS],
+}
+
+/// A plugin in one hook.
+#[derive(Debug)]
+pub struct Seat {
+    /// Who comes first.
+    pub priority: i32,
+    /// For which segment, experiment or timer alone.
+    pub name: Option<String>,
+    /// What failure means.
+    pub policy: Policy,
+    /// How long and how much one call may take.
+    pub allowance: Allowance,
+    breaker: Mutex<Breaker>,
+    /// Whether the breaker has to be asked.
+    troubled: AtomicBool,
+    /// What is counted.
+    pub count: Count,
+}
+
+/// What answers a call got so far, in the order of asking.
+pub type Memo = Vec<(HttpRequest, HttpResponse)>;
+
+/// What one run came to.
+#[derive(Debug)]
+pub enum Round<O> {
+    /// It is over.
+    Done(Result<Ran<O>, Failure>),
+    /// It waits for another machine.
+    Wants(HttpRequest),
+}
+
+/// A run that went well.
+#[derive(Debug)]
+pub struct Ran<O> {
+    /// What it answered.
+    pub answer: O,
+    /// What it wants done.
+    pub effects: Effects,
+    /// Keys of the answer that nobody reads.
+    pub odd: Vec<String>,
+    /// Operations used.
+    pub operations: u64,
+}
+
+/// A run that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What follows.
+    pub policy: Policy,
+    /// What happened.
+    pub fault: Box<Fault>,
+    /// Lines that it logged before; nothing else of it is kept.
+    pub effects: Effects,
+}
+
+impl Plugin {
+    /// A plugin that was loaded.
+    pub fn new(program: Program) -> Self {
+        let manifest = &program.package.manifest;
+        let mut seats = [const { None }; HOOKS];
+        for (hook, setting) in &manifest.hooks {
+            let time = manifest.time(*hook);
+            // Waiting for others is not computing: what computes for long has gone astray.
+            let waits = hook.terms().reach == Reach::KvAndHttp;
+            let time = if waits { time.min(limits::COMPUTE_MAX) } else { time };
+            let seat = Seat {
+                priority: setting.priority,
+                name: setting.name.clone(),
+                policy: manifest.policy(*hook),
+                allowance: Allowance { time, operations: manifest.operations(*hook) },
+                breaker: Mutex::new(Breaker::new(manifest.breaker)),
+                troubled: AtomicBool::new(false),
+                count: Count::default(),
+            };
+            if let Some(place) = seats.get_mut(hook.index()) {
+                *place = Some(seat);
+            }
+        }
+        Self { program, seats }
+    }
+
+    /// How it is asked in a hook, if it is.
+    pub fn seat(&self, hook: Hook) -> Option<&Seat> {
+        self.seats.get(hook.index()).and_then(Option::as_ref)
+    }
+
+    /// Whether it is asked in a hook about this.
+    pub fn takes(&self, hook: Hook, subject: Option<&str>) -> bool {
+        self.seat(hook).is_some_and(|seat| match (&seat.name, subject) {
+            (Some(name), Some(subject)) => name == subject,
+            (Some(_), None) => false,
+            (None, _) => true,
+        })
+    }
+
+    /// Asks it once. What it asked others before is in `memo`.
+    pub fn ask<I: Input, O: Answer>(
+        &self,
+        shared: &Shared,
+        hook: Hook,
+        input: &I,
+        memo: &mut Memo,
+    ) -> Round<O> {
+        let Some(seat) = self.seat(hook) else {
+            return Round::Done(Err(self.failure(
+                hook,
+                Policy::Open,
+                Code::Host,
+                "it is not asked",
+            )));
+        };
+        let begin = shared.clock.now();
+        // A call that goes on was let in when it began.
+        if memo.is_empty() && !seat.admits(begin) {
+            seat.count.refused();
+            let mut failure = self.failure(hook, seat.policy, Code::Resting, "it rests");
+            failure.fault.follows = Some(seat.follows());
+            return Round::Done(Err(failure));
+        }
+        let round = self.run(shared, hook, input, memo, seat.allowance, begin);
+        let micros = shared.clock.now().since(begin);
+        match round {
+            Round::Wants(request) => {
+                seat.count.waited(micros);
+                Round::Wants(request)
+            }
+            Round::Done(Ok(ran)) => {
+                seat.count.succeeded(micros);
+                seat.succeeded();
+                Round::Done(Ok(ran))
+            }
+            Round::Done(Err(mut failure)) => {
+                seat.count.failed(micros, failure.fault.code);
+                failure.fault.seen = seat.failed(shared.clock.now());
+                failure.fault.follows = Some(seat.follows());
+                failure.fault.message_id = input.message_id().map(str::to_owned);
+                failure.policy = seat.policy;
+                Round::Done(Err(failure))
+            }
+        }
+    }
+
+    /// Runs a hook once, without breaker and counts.
+    pub fn run<I: Input, O: Answer>(
+        &self,
+        shared: &Shared,
+        hook: Hook,
+        input: &I,
+        memo: &mut Memo,
+        allowance: Allowance,
+        now: Timestamp,
+    ) -> Round<O> {
+        let program = &self.program;
+        let worker = program.worker(&shared.base);
+        let kv = Arc::clone(&shared.kv);
+        worker.handle.with(|host| {
+            host.begin(hook, now, kv);
+            std::mem::swap(&mut host.memo, memo);
+        });
+        let view = input.view(&program.lens);
+        let answered = program.call(&shared.base, &worker, hook, view, allowance);
+        let (mut effects, wanted) = worker.handle.with(|host| {
+            std::mem::swap(&mut host.memo, memo);
+            host.memo.clear();
+            (std::mem::take(&mut host.effects), host.wanted.take())
+        });
+        let round = match answered {
+            Ok(value) => self.read(hook, value, effects, worker.operations()),
+            Err(error) => match wanted {
+                Some(request) if waits(&error) => Round::Wants(request),
+                _ => {
+                    let fault = Box::new(program.explain(&worker, hook, &error));
+                    effects.kv.clear();
+                    effects.metrics.clear();
+                    Round::Done(Err(Failure { policy: Policy::Open, fault, effects }))
+                }
+            },
+        };
+        program.give_back(worker);
+        round
+    }
+
+    fn read<O: Answer>(
+        &self,
+        hook: Hook,
+        value: Dynamic,
+        effects: Effects,
+        operations: u64,
+    ) -> Round<O> {
+        let mut odd = Vec::new();
+        Round::Done(match O::read(value, &mut odd) {
+            Ok(answer) => Ok(Ran { answer, effects, odd, operations }),
+            Err(wrong) => {
+                let mut failure = self.failure(hook, Policy::Open, wrong.code, &wrong.message);
+                failure.effects.log = effects.log;
+                failure.fault.help = Some(format!("{hook} answers {}", hook.terms().output));
+                Err(failure)
+            }
+        })
+    }
+
+    fn failure(&self, hook: Hook, policy: Policy, code: Code, message: &str) -> Failure {
+        let fault = Box::new(Fault::new(code, self.program.label(), message).within(hook));
+        Failure { policy, fault, effects: Effects::default() }
+    }
+}
+
+/// Whether a run ended because it waits for an answer.
+fn waits(error: &EvalAltResult) -> bool {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _)
+        | EvalAltResult::ErrorInModule(_, inner, _) => waits(inner),
+        EvalAltResult::ErrorTerminated(token, _) => {
+            token.clone().try_cast::<Stop>() == Some(Stop::Wants)
+        }
+        _ => false,
+    }
+}
+
+impl Seat {
+    /// Where its breaker stands.
+    pub fn state(&self) -> State {
+        self.breaker.lock().state()
+    }
+
+    fn admits(&self, now: Timestamp) -> bool {
+        !self.troubled.load(Ordering::Relaxed) || self.breaker.lock().admits(now)
+    }
+
+    fn succeeded(&self) {
+        if self.troubled.load(Ordering::Relaxed) {
+            let mut breaker = self.breaker.lock();
+            breaker.succeeded();
+            self.troubled.store(breaker.state() != State::Closed, Ordering::Relaxed);
+        }
+    }
+
+    fn failed(&self, now: Timestamp) -> u32 {
+        let mut breaker = self.breaker.lock();
+        let seen = breaker.failed(now);
+        self.troubled.store(breaker.state() != State::Closed, Ordering::Relaxed);
+        seen
+    }
+
+    /// What the breaker and the policy mean now, for people.
+    pub fn follows(&self) -> String {
+        let meaning = self.policy.meaning();
+        match self.state() {
+            State::Closed => meaning.to_owned(),
+            State::HalfOpen => format!("breaker half open, {meaning}"),
+            State::Open { until } => {
+                let utc = until.to_utc();
+                let (hour, minute, second) = (utc.hour, utc.minute, utc.second);
+                format!("breaker open until {hour:02}:{minute:02}:{second:02}, {meaning}")
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One interpreter, for one run at a time: only what is needed is in it, everything is bounded, and
+//! the watchdog can end it. A plugin has as many as run at once; they share its compiled scripts.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rhai::AST;
+use rhai::CallFnOptions;
+use rhai::Dynamic;
+use rhai::Engine;
+use rhai::EvalAltResult;
+use rhai::Module;
+use rhai::Position;
+use rhai::Scope;
+use rhai::Shared;
+use rhai::module_resolvers::StaticModuleResolver;
+use rhai::packages::ArithmeticPackage;
+use rhai::packages::BasicArrayPackage;
+use rhai::packages::BasicFnPackage;
+use rhai::packages::BasicIteratorPackage;
+use rhai::packages::BasicMapPackage;
+use rhai::packages::BasicMathPackage;
+use rhai::packages::BasicStringPackage;
+use rhai::packages::LogicPackage;
+use rhai::packages::MoreStringPackage;
+use rhai::packages::Package;
+
+use crate::fault::Code;
+use crate::host::Handle;
+use crate::host::HostError;
+use crate::host::Level;
+use crate::host::Profile;
+use crate::host::Stop;
+use crate::limits;
+use crate::surface::Surface;
+use crate::watchdog::Ended;
+use crate::watchdog::Slot;
+use crate::watchdog::Watchdog;
+
+/// What all interpreters share.
+#[derive(Debug)]
+pub struct Base {
+    /// The parts of the language that scripts have. The core package is left out: its `sleep`
+    /// blocks a thread and cannot be switched off.
+    packages: Vec<Shared<Module>>,
+    /// What the host offers.
+    pub surface: Surface,
+    /// Ends what takes too long.
+    pub watchdog: Watchdog,
+}
+
+/// What the interpreters of one plugin share.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Whose they are.
+    pub profile: Arc<Profile>,
+    /// Octets of one text.
+    pub string_octets_max: usize,
+    /// Names that stand for values: settings, tables, constants; and getters.
+    pub names: Vec<Shared<Module>>,
+    /// Modules by the name that the script gave them.
+    pub modules: Vec<(String, Shared<Module>)>,
+    /// Modules by their path, `lib/x`.
+    pub library: StaticModuleResolver,
+}
+
+/// An interpreter.
+#[derive(Debug)]
+pub struct Worker {
+    engine: Engine,
+    slot: Arc<Slot>,
+    /// How its host functions reach the state of the run.
+    pub handle: Handle,
+}
+
+/// How long and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// By the clock on the wall.
+    pub time: Duration,
+    /// Of the interpreter.
+    pub operations: u64,
+}
+
+impl Base {
+    /// The parts of the language, and a watchdog.
+    pub fn new(watchdog: Watchdog) -> Self {
+        // What is looked through first comes last.
+        let packages = vec![
+            ArithmeticPackage::new().as_shared_module(),
+            LogicPackage::new().as_shared_module(),
+            BasicMathPackage::new().as_shared_module(),
+            BasicStringPackage::new().as_shared_module(),
+            MoreStringPackage::new().as_shared_module(),
+            BasicIteratorPackage::new().as_shared_module(),
+            BasicArrayPackage::new().as_shared_module(),
+            BasicMapPackage::new().as_shared_module(),
+            BasicFnPackage::new().as_shared_module(),
+        ];
+        Self { packages, surface: Surface::new(), watchdog }
+    }
+}
+
+impl Worker {
+    /// An interpreter for a plugin.
+    pub fn new(base: &Base, parts: &Parts) -> Self {
+        let slot = base.watchdog.slot();
+        let handle = Handle::new(Arc::clone(&parts.profile));
+        let mut engine = Engine::new_raw();
+        for package in &base.packages {
+            engine.register_global_module(Shared::clone(package));
+        }
+        engine.register_global_module(Shared::clone(&base.surface.module));
+        for names in &parts.names {
+            engine.register_global_module(Shared::clone(names));
+        }
+        for (name, module) in &parts.modules {
+            engine.register_static_module(name, Shared::clone(module));
+        }
+        engine.set_module_resolver(parts.library.clone());
+        engine.set_default_tag(Dynamic::from(handle.clone()));
+        bound(&mut engine, parts);
+        let own = Arc::clone(&slot);
+        engine.on_progress(move |operations| {
+            own.tick(operations).map(|ended| {
+                Dynamic::from(match ended {
+                    Ended::Time => Stop::Time,
+                    Ended::Operations => Stop::Operations,
+                })
+            })
+        });
+        for_the_log(&mut engine, &handle);
+        Self { engine, slot, handle }
+    }
+
+    /// The interpreter, to compile with.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// From here on it compiles only what names nothing unknown.
+    pub fn be_strict(&mut self) {
+        self.engine.set_strict_variables(true);
+    }
+
+    /// Operations of the last run.
+    pub fn operations(&self) -> u64 {
+        self.slot.operations()
+    }
+
+    /// Calls a function with one value.
+    pub fn call(
+        &self,
+        base: &Base,
+        ast: &AST,
+        function: &str,
+        argument: Dynamic,
+        allowance: Allowance,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        self.guarded(base, allowance, || {
+            let options = CallFnOptions::new().eval_ast(false);
+            let mut scope = Scope::new();
+            self.engine.call_fn_with_options(options, &mut scope, ast, function, (argument,))
+        })
+    }
+
+    /// Does something with the interpreter within time and operations. A panic is an error.
+    pub fn guarded<T>(
+        &self,
+        base: &Base,
+        allowance: Allowance,
+        what: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
+    ) -> Result<T, Box<EvalAltResult>> {
+        base.watchdog.begin(&self.slot, allowance.time, allowance.operations);
+        let done = catch_unwind(AssertUnwindSafe(what));
+        let late = self.slot.is_over();
+        self.slot.rest();
+        match done {
+            Ok(Ok(_)) if late => {
+                // It ended inside a last long step. It is as late as if it had been ended.
+                let token = Dynamic::from(Stop::Time);
+                Err(Box::new(EvalAltResult::ErrorTerminated(token, Position::NONE)))
+            }
+            Ok(done) => done,
+            Err(_panic) => {
+                Err(HostError::new(Code::Host, "the interpreter failed in a way of its own").into())
+            }
+        }
+    }
+}
+
+fn bound(engine: &mut Engine, parts: &Parts) {
+    engine
+        .set_max_call_levels(limits::CALL_DEPTH_MAX)
+        .set_max_expr_depths(limits::EXPRESSION_DEPTH_MAX, limits::EXPRESSION_DEPTH_MAX)
+        .set_max_string_size(parts.string_octets_max)
+        .set_max_array_size(limits::ARRAY_ITEMS_MAX)
+        .set_max_map_size(limits::MAP_KEYS_MAX)
+        .set_max_variables(limits::VARIABLES_MAX)
+        .set_max_functions(limits::FUNCTIONS_MAX)
+        .set_max_modules(limits::MODULES_MAX)
+        .set_fail_on_invalid_map_property(true)
+        .disable_symbol("eval");
+    // Texts that are kept for reuse would outlive the run, behind one lock for all.
+    engine.set_max_strings_interned(0);
+}
+
+/// `print` and `debug` go to the plugin's log, if it may have one.
+fn for_the_log(engine: &mut Engine, handle: &Handle) {
+    let own = handle.clone();
+    engine.on_print(move |line| {
+        // Without the permission there is nobody to tell.
+        let _not_permitted = own.with(|host| host.log(Level::Info, line));
+    });
+    let own = handle.clone();
+    engine.on_debug(move |line, _source, _position| {
+        let _not_permitted = own.with(|host| host.log(Level::Debug, line));
+    });
+}
