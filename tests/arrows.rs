@@ -26,17 +26,17 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine/egress", &["core"]),
     ("plugins", &["core"]),
     ("config", &["core"]),
-    ("engine/ingress", &["core", "spool", "events"]),
-    ("engine/delivery", &["core", "spool", "events", "egress"]),
+    ("engine/ingress", &["core", "spool", "events", "plugins"]),
+    ("engine/delivery", &["core", "spool", "events", "egress", "plugins"]),
     (
         "engine/http",
-        &["core", "api", "registry", "spool", "events", "egress", "ingress", "delivery"],
+        &["core", "api", "registry", "spool", "events", "egress", "ingress", "delivery", "plugins"],
     ),
     (
         "engine/maily",
         &[
             "core", "api", "journal", "spool", "events", "registry", "egress", "config", "ingress",
-            "delivery", "http",
+            "delivery", "http", "plugins",
         ],
     ),
 ];

@@ -67,6 +67,7 @@ mod tests {
                 "node.id" => "node.id = 3",
                 "listener.*.address" => "listener = [{ address = \"127.0.0.1:26\" }]",
                 "dkim_threads" => "dkim_threads = 3",
+                "plugins.state" => "plugins.state = \"/s\"",
                 "registry.folder" => "registry.folder = \"/z\"",
                 "http.public.listen" => "http.public.listen = \"127.0.0.1:2\"",
                 "http.public.base_url" => "http.public.base_url = \"https://l.example\"",

@@ -15,6 +15,7 @@ pub(crate) const RESTART: &[&str] = &[
     "events.segment_size",
     "listener.*.address",
     "dkim_threads",
+    "plugins.state",
     "registry.folder",
     "http.public.listen",
     "http.public.base_url",

@@ -4,6 +4,7 @@
 //! needs them; what must hold between two of them is in `check`.
 
 pub mod receiving;
+pub mod scripting;
 pub mod sending;
 pub mod serving;
 pub mod storage;
@@ -16,6 +17,8 @@ use crate::config::receiving::Node;
 use crate::config::receiving::Smtp;
 use crate::config::receiving::Tls;
 use crate::config::receiving::User;
+use crate::config::scripting::Plugin;
+use crate::config::scripting::Plugins;
 use crate::config::sending::Dkim;
 use crate::config::sending::Dns;
 use crate::config::sending::Egress;
@@ -80,6 +83,10 @@ section! {
         retry: Retry = Retry::default(), table {};
         /// Which mail is signed, and with which key.
         dkim: Vec<Dkim> = Vec::new(), table {};
+        /// Scripts that are asked along the way.
+        plugins: Plugins = Plugins::default(), table {};
+        /// What one of them is told.
+        plugin: Vec<Plugin> = Vec::new(), table {};
         /// What operators registered.
         registry: Registry = Registry::default(), table {};
         /// The listeners for HTTP.
@@ -104,6 +111,7 @@ impl Config {
         self.events.segment_size = old.events.segment_size;
         self.dkim_threads = old.dkim_threads;
         self.ops.listen = old.ops.listen;
+        self.plugins.state.clone_from(&old.plugins.state);
         self.registry.folder.clone_from(&old.registry.folder);
         self.http.public.listen = old.http.public.listen;
         self.http.public.base_url.clone_from(&old.http.public.base_url);
@@ -140,6 +148,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     Site::SECTION,
     Retry::SECTION,
     Dkim::SECTION,
+    Plugins::SECTION,
+    Plugin::SECTION,
     Registry::SECTION,
     Http::SECTION,
     Public::SECTION,

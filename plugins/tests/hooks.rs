@@ -29,19 +29,29 @@ const SEES_ALL: &str = "[permissions]\ncontact_fields = [\"*\"]";
 fn plugins_personalize_one_after_the_other() {
     let house = House::new();
     house
-        .plugin("first", "on_personalize = { priority = 10 }", SEES_ALL, r#"
+        .plugin(
+            "first",
+            "on_personalize = { priority = 10 }",
+            SEES_ALL,
+            r#"
             const GREETING = "Hello";
             fn greet(name) { `${GREETING} ${name}` }
             fn on_personalize(input) {
                 let seg = if input.contact.attrs.orders >= 3 { "vip" } else { "all" };
                 #{ vars: #{ greeting: greet(input.contact.first_name), seg: seg },
                    headers: #{ "X-Seg": seg } }
-            }"#)
-        .plugin("second", "on_personalize = {}", "", r#"
+            }"#,
+        )
+        .plugin(
+            "second",
+            "on_personalize = {}",
+            "",
+            r#"
             fn on_personalize(input) {
                 #{ vars: #{ greeting: input.vars.greeting + "!" },
                    subject: "For " + input.vars.shop }
-            }"#);
+            }"#,
+        );
     let plugins = house.open();
     assert!(plugins.takes(Hook::OnPersonalize) && !plugins.takes(Hook::OnSend));
     let personal = plugins.on_personalize(ann());

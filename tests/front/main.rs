@@ -13,6 +13,7 @@ mod hooks;
 mod mailing;
 mod office;
 mod place;
+mod plugins;
 mod recipients;
 mod roles;
 #[path = "../support/mod.rs"]

@@ -175,7 +175,7 @@ fn cases() -> Vec<Case> {
     let three = ["ann@example.net", "cat@example.net", "dan@example.net"];
     let words = "a long story ".repeat(80);
     let hostile = "no\r\n\r\n--=_00000000000w4\r\nSubject: x\u{1b}[2J\0";
-    let huge = MESSAGE.to_owned() + &"0123456789\r\n".repeat(200_000);
+    let huge = MESSAGE.to_owned() + &*"0123456789\r\n".repeat(200_000);
     let wide = MESSAGE.replace("hello", &"x".repeat(2_000));
     let forged = MESSAGE.to_owned() + "--=_00000000000ws--\r\n\r\n--=_00000000000ws\r\n";
     let mut envid = failed("envid and orcpt", ann, user).original("rfc822", "Ann+t@Example.Net");

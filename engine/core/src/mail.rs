@@ -6,3 +6,4 @@ pub mod envelope;
 pub mod id;
 pub mod message;
 pub mod outcome;
+pub mod shown;

@@ -16,6 +16,7 @@ pub mod body;
 pub mod bounds;
 pub mod check;
 pub mod compiled;
+pub mod edit;
 pub mod fault;
 pub mod field;
 pub mod lint;

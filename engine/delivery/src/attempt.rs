@@ -28,7 +28,9 @@ pub struct Job {
     pub stored: Arc<Stored>,
     /// What is sent.
     pub delivery: Delivery,
-    /// The memory that it takes, if it was written only now.
+    /// Whether it is made for this try alone.
+    pub alone: bool,
+    /// The memory that it takes, if it is.
     pub written: Option<Arc<Written>>,
 }
 
@@ -72,7 +74,7 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         smtputf8: envelope.smtputf8,
         content: Content { head: bytes::Bytes::new(), message },
     };
-    Some(Job { attempt, stored, delivery, written: None })
+    Some(Job { attempt, stored, delivery, alone: false, written: None })
 }
 
 /// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for

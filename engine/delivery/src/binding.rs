@@ -11,7 +11,6 @@ use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use maily_core::event::SuppressionReason;
 use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Blame;
@@ -28,10 +27,16 @@ use maily_core::render::mailing::Content;
 use maily_core::render::mailing::Mailing;
 use maily_core::render::mailing::Parts;
 use maily_core::tracking::links::Links;
+use maily_plugins::set::Plugins;
 use maily_spool::body::Body;
 use maily_spool::error::GetError;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
+
+use crate::dropping::Addressed;
+use crate::dropping::Dropped;
+use crate::dropping::Unbound;
+use crate::hooks;
 
 /// Mailings that are kept compiled; the one that was not used for the longest time goes first.
 pub const COMPILED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
@@ -53,39 +58,21 @@ pub trait Shelf: Send + Sync {
     fn find(&self, project: &str, name: &str) -> Option<Named>;
 }
 
-/// Whom a message is for, and of what it is one.
-#[derive(Clone, Copy, Debug)]
-pub struct Addressed<'a> {
-    /// Whose it is.
-    pub mailing: &'a Mailing,
-    /// The message.
-    pub stored: &'a Stored,
-    /// Its recipient.
-    pub to: &'a Mailbox,
-}
-
 /// Who may still say no when a message's turn has come.
 pub trait Veto: Send + Sync {
     /// Why this message is not sent after all; none if it is.
     fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped>;
 }
 
-/// Why a message is not sent, though nothing is wrong with it. Nobody is told by mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dropped {
-    /// The recipient must not be written to.
-    Suppressed(SuppressionReason),
-    /// The sender took it back: who, and why.
-    Cancelled(Box<str>),
-}
-
-/// Why there is no message to send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unbound {
-    /// It is not wanted any more.
-    Dropped(Dropped),
-    /// It cannot be written, now or ever.
-    Failed(Outcome),
+/// Whom a binder asks.
+#[derive(Clone)]
+pub struct Asked {
+    /// For stored templates.
+    pub shelf: Arc<dyn Shelf>,
+    /// Whether it is still wanted.
+    pub veto: Arc<dyn Veto>,
+    /// What else its recipient reads.
+    pub plugins: Arc<Plugins>,
 }
 
 /// What messages are written with.
@@ -95,6 +82,7 @@ pub struct Binder {
     veto: Arc<dyn Veto>,
     hostname: Arc<str>,
     links: Option<Arc<Links>>,
+    plugins: Arc<Plugins>,
     compiled: Mutex<LruCache<[u8; 32], Arc<Ready>>>,
 }
 
@@ -114,17 +102,11 @@ struct Ready {
 }
 
 impl Binder {
-    /// Messages out of this spool, with stored templates from this shelf, said to come from a host
-    /// of this name.
-    pub fn new(
-        spool: Spool,
-        shelf: Arc<dyn Shelf>,
-        veto: Arc<dyn Veto>,
-        hostname: Arc<str>,
-        links: Option<Arc<Links>>,
-    ) -> Self {
+    /// Messages out of this spool, said to come from a host of this name.
+    pub fn new(spool: Spool, asked: Asked, hostname: Arc<str>, links: Option<Arc<Links>>) -> Self {
+        let Asked { shelf, veto, plugins } = asked;
         let compiled = Mutex::new(LruCache::new(COMPILED_MAX));
-        Self { spool, shelf, veto, hostname, links, compiled }
+        Self { spool, shelf, veto, hostname, links, plugins, compiled }
     }
 
     /// The message for this recipient; blocks. The same each time, unless a stored template that
@@ -150,6 +132,7 @@ impl Binder {
         }
         let binding = Binding::decode(variables)
             .map_err(|_| never("what is this recipient's own cannot be read"))?;
+        let (binding, edits) = hooks::personalize(&self.plugins, addressed, binding)?;
         let rendering = Rendering {
             id: submission.id,
             recipient: index,
@@ -157,7 +140,9 @@ impl Binder {
             hostname: &self.hostname,
             links: self.links.as_deref(),
         };
-        ready.compiled.render(to, &binding, &rendering).map_err(|error| ready.unrendered(&error))
+        let message = ready.compiled.render(to, &binding, &rendering);
+        let message = message.map_err(|error| ready.unrendered(&error))?;
+        hooks::edited(&message, &edits)
     }
 
     fn ready(&self, template: &[u8; 32]) -> Result<Arc<Ready>, Unbound> {

@@ -54,10 +54,10 @@ impl Connections {
             let Some(free) = self.take(job.attempt.lane, VecDeque::pop_back) else {
                 return Some(job);
             };
-            return match free.orders.try_send(Order::Try(job)) {
+            return match free.orders.try_send(Order::Try(Box::new(job))) {
                 Err(
                     TrySendError::Full(Order::Try(job)) | TrySendError::Closed(Order::Try(job)),
-                ) => Some(job),
+                ) => Some(*job),
                 _ => None,
             };
         }

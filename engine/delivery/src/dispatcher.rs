@@ -35,6 +35,7 @@ use maily_core::queue::action::Ticket;
 use maily_core::queue::policy::SourceIndex;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
+use maily_plugins::set::Plugins;
 use maily_spool::error::GetError;
 use maily_spool::submission::Spooled;
 use maily_spool::submission::Stored;
@@ -44,6 +45,7 @@ use crate::attempt::Job;
 use crate::cancel::Canceller;
 use crate::connections::Connections;
 use crate::counters::Counters;
+use crate::hooks;
 use crate::loader::Loaded;
 use crate::loader::Loader;
 use crate::loader::Purpose;
@@ -76,6 +78,8 @@ struct Tried {
     peer: Option<Peer>,
     dsn: bool,
     micros: u64,
+    /// How long to wait before the next try, if something says so.
+    retry_after: Option<Duration>,
 }
 
 /// The loop's state.
@@ -89,6 +93,7 @@ pub struct Dispatcher {
     connections: Connections,
     reporter: Reporter,
     canceller: Canceller,
+    plugins: Arc<Plugins>,
     /// Entries that the scheduler has handed out.
     flying: usize,
 }
@@ -116,6 +121,7 @@ impl Dispatcher {
             signing,
             connections: Connections::new(shared, told),
             canceller: Canceller { spool: spool.clone(), events: events.clone() },
+            plugins: parts.plugins,
             reporter: Reporter::new(spool, events, timer, counting, reporting),
             clock,
             counters,
@@ -200,16 +206,20 @@ impl Dispatcher {
     fn insert(&mut self, spooled: &Spooled) {
         let now = self.clock.now();
         for waiting in &spooled.destinations {
+            let routed = hooks::route(&self.plugins, spooled, waiting.domain.as_str());
+            let first = waiting.attempts == 0;
+            let later = routed.as_ref().and_then(|routed| routed.not_before).filter(|_| first);
             let new = NewEntry {
                 id: spooled.id,
                 domain: &waiting.domain,
-                stream: &spooled.stream,
+                stream: routed.as_ref().map_or(&spooled.stream, |routed| &routed.stream),
                 expires_at: spooled.expires_at,
                 attempts: waiting.attempts,
-                due: waiting.due,
+                due: later.map_or(waiting.due, |later| later.max(waiting.due)),
                 recipients: waiting.recipients,
             };
-            self.scheduler.insert(now, &new);
+            let pool = routed.as_ref().and_then(|routed| routed.pool.as_deref());
+            self.scheduler.insert_by(now, &new, pool);
         }
     }
 
@@ -394,9 +404,9 @@ impl Dispatcher {
 
     fn on_told(&mut self, told: Told) {
         match told {
-            Told::Finished { job, outcomes, peer, dsn, micros, free } => {
+            Told::Finished { job, outcomes, peer, dsn, micros, free, retry_after } => {
                 self.flying -= 1;
-                let tried = Tried { peer, dsn, micros };
+                let tried = Tried { peer, dsn, micros, retry_after };
                 self.report(&job.attempt, &job.stored, outcomes, tried);
                 if let Some(free) = free {
                     self.connections.offer(job.attempt.lane, free);
@@ -425,7 +435,8 @@ impl Dispatcher {
     ) {
         let now = self.clock.now();
         let bare = outcomes.iter().map(|(_, outcome)| outcome);
-        let Some(verdict) = self.scheduler.report(now, attempt.ticket, bare) else { return };
+        let verdict = self.scheduler.report_with(now, attempt.ticket, bare, tried.retry_after);
+        let Some(verdict) = verdict else { return };
         let settled = |(index, outcome): (RecipientIndex, Outcome)| {
             let settlement = verdict.of(&outcome);
             (index, outcome, settlement)
@@ -436,7 +447,7 @@ impl Dispatcher {
             self.signing.forget(attempt.id);
         }
         let site = self.routes.site(&attempt.domain);
-        let Tried { peer, dsn, micros } = tried;
+        let Tried { peer, dsn, micros, .. } = tried;
         self.settle(Report { attempt, stored, site, peer, dsn, micros, recipients });
     }
 

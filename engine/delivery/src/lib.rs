@@ -8,6 +8,8 @@ pub mod connections;
 pub mod control;
 pub mod counters;
 pub mod dispatcher;
+pub mod dropping;
+pub mod hooks;
 pub mod latency;
 pub mod loader;
 pub mod reporter;

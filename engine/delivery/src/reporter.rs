@@ -27,8 +27,8 @@ use maily_events::recorder::Recorder;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
 
-use crate::binding::Dropped;
 use crate::counters::Counters;
+use crate::dropping::Dropped;
 use crate::reports::OWED_MAX;
 use crate::reports::Owed;
 use crate::reports::Reporting;

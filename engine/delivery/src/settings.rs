@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use maily_core::queue::policy::Policy;
 use maily_core::queue::scheduler::Scheduler;
 use maily_events::recorder::Recorder;
+use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
 use crate::control::Command;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub counters: Arc<Counters>,
     /// Who signs, and where it comes back.
     pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
+    /// Who says how mail goes.
+    pub plugins: Arc<Plugins>,
     /// What operators say.
     pub commands: mpsc::Receiver<Command>,
 }

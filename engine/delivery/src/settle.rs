@@ -21,8 +21,8 @@ use maily_events::recorder::Recorder;
 use maily_spool::spool::Spool;
 use maily_spool::submission::Mark;
 
-use crate::binding::Dropped;
 use crate::counters::Counters;
+use crate::dropping::Dropped;
 
 /// A try that is over, with what is done about it.
 pub struct Settled<'a> {

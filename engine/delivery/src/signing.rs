@@ -1,7 +1,8 @@
 //! Writes and signs messages for the dispatcher on threads of its own: an RSA signature costs as
 //! much as many deliveries, so neither the loop nor a connection waits for one.
 //!
-//! A message that is bound late is written and signed anew at each try.
+//! A message that is bound late, or that plugins look at once more, is made and signed anew at each
+//! try.
 //!
 //! A message is signed once, however many domains it goes to: tries of a message that is being
 //! signed wait for its signature. Signatures are kept while a message may be tried again, up to
@@ -29,11 +30,14 @@ use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
+use maily_plugins::hook::Hook;
+use maily_plugins::set::Plugins;
 
 use crate::attempt::Job;
 use crate::binding::Binder;
-use crate::binding::Dropped;
-use crate::binding::Unbound;
+use crate::dropping::Dropped;
+use crate::dropping::Unbound;
+use crate::hooks;
 use crate::turns::Flow;
 use crate::turns::Turns;
 use crate::turns::WRITTEN_OCTETS_MAX;
@@ -49,6 +53,8 @@ pub struct Tools {
     pub binder: Arc<Binder>,
     /// Signs.
     pub keyring: Arc<Keyring>,
+    /// Have the last look.
+    pub plugins: Arc<Plugins>,
 }
 
 /// Why there is nothing to send.
@@ -120,7 +126,8 @@ impl Signing {
     /// The try at once, if it needs no signature or has one already.
     pub fn sign(&mut self, mut job: Job) -> Option<Job> {
         let id = job.attempt.id;
-        if job.is_bound_late() {
+        job.alone = job.is_bound_late() || self.tools.plugins.takes(Hook::OnSend);
+        if job.alone {
             self.hand_out(job);
             return None;
         }
@@ -150,7 +157,8 @@ impl Signing {
     pub fn on_signed(&mut self, signed: Signed) -> Vec<(Job, Result<(), Unmade>)> {
         let Signed { mut job, signature } = signed;
         let id = job.attempt.id;
-        let waiting = self.underway.remove(&id).unwrap_or_default();
+        let waiting = if job.alone { None } else { self.underway.remove(&id) };
+        let waiting = waiting.unwrap_or_default();
         let signature = match signature {
             Ok(signature) => signature,
             Err(unmade) => {
@@ -158,7 +166,7 @@ impl Signing {
                 return all.map(|job| (job, Err(unmade.clone()))).collect();
             }
         };
-        if job.is_bound_late() {
+        if job.alone {
             put_in_front(&mut job, &signature);
             return vec![(*job, Ok(()))];
         }
@@ -198,7 +206,7 @@ fn put_in_front(job: &mut Job, signature: &Bytes) {
 }
 
 fn flow(job: &Job) -> Flow {
-    Flow { late: job.is_bound_late(), tenant: job.stored.submission.stream.tenant.clone() }
+    Flow { late: job.alone, tenant: job.stored.submission.stream.tenant.clone() }
 }
 
 fn pool(
@@ -224,7 +232,7 @@ fn run(clock: &dyn Clock, work: &Arc<Turns<Work>>, tell: &mpsc::UnboundedSender<
         // A panic must not take the try with it: it would be in flight for ever.
         let made = catch_unwind(AssertUnwindSafe(|| make(&tools, &mut job, now)));
         let signature = made.unwrap_or_else(|_| Err(failed(4, 3, 0, "writing it panicked")));
-        if job.is_bound_late() {
+        if job.alone {
             job.written =
                 Some(Arc::new(work.written(flow(&job), job.delivery.content.message.len())));
         }
@@ -241,14 +249,19 @@ fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
             return Err(failed(5, 3, 5, "a message that is bound late has one recipient"));
         };
         let bound = tools.binder.bind(&job.stored, *index, &recipient.forward_path.0);
-        job.delivery.content.message = bound.map_err(|unbound| match unbound {
-            Unbound::Dropped(dropped) => Unmade::Dropped(dropped),
-            Unbound::Failed(outcome) => Unmade::Failed(outcome),
-        })?;
+        job.delivery.content.message = bound.map_err(unmade)?;
     }
+    hooks::last_look(&tools.plugins, job).map_err(unmade)?;
     // RFC 3463 3.8: X.7.5, cryptographic failure.
     sign::sign(&tools.keyring, &job.delivery.content, now)
         .map_err(|error| failed(4, 7, 5, &error.to_string()))
+}
+
+fn unmade(unbound: Unbound) -> Unmade {
+    match unbound {
+        Unbound::Dropped(dropped) => Unmade::Dropped(dropped),
+        Unbound::Failed(outcome) => Unmade::Failed(outcome),
+    }
 }
 
 fn failed(class: u8, subject: u16, detail: u16, text: &str) -> Unmade {

@@ -28,10 +28,11 @@ use maily_spool::submission::Stored;
 use maily_spool::submission::Submission;
 
 use super::*;
-use crate::binding::Addressed;
+use crate::binding::Asked;
 use crate::binding::Named;
 use crate::binding::Shelf;
 use crate::binding::Veto;
+use crate::dropping::Addressed;
 
 /// A clock that moves on by a second at each look, so that no two signatures are alike.
 #[derive(Debug, Default)]
@@ -64,13 +65,18 @@ impl Veto for Nobody {
     }
 }
 
+/// No plugins.
+fn plugins() -> Arc<Plugins> {
+    Arc::new(Plugins::none(Arc::new(Ticking::default())).unwrap())
+}
+
 /// A binder over a spool of its own.
 fn binder(folder: &std::path::Path) -> (Arc<Binder>, Spool) {
     let (queue, _) = mpsc::channel(1);
     let options = Options::default();
     let spool = Spool::open(folder, &options, queue).unwrap();
-    let (shelf, veto) = (Arc::new(Nobody), Arc::new(Nobody));
-    let binder = Binder::new(spool.clone(), shelf, veto, "mx.example".into(), None);
+    let asked = Asked { shelf: Arc::new(Nobody), veto: Arc::new(Nobody), plugins: plugins() };
+    let binder = Binder::new(spool.clone(), asked, "mx.example".into(), None);
     (Arc::new(binder), spool)
 }
 
@@ -89,7 +95,8 @@ fn start_with(keys: bool, binder: Arc<Binder>) -> (Signing, mpsc::UnboundedRecei
         keyring.add(Signer::new(domain, "s1", key).unwrap());
     }
     let clock: Arc<dyn Clock> = Arc::new(Ticking::default());
-    Signing::start(Tools { binder, keyring: Arc::new(keyring) }, 2, &clock).unwrap()
+    let tools = Tools { binder, keyring: Arc::new(keyring), plugins: plugins() };
+    Signing::start(tools, 2, &clock).unwrap()
 }
 
 /// A try of message `number` at a domain, with late header fields.
@@ -125,7 +132,7 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         number: 1,
     };
     let stored = Arc::new(Stored { submission, unsettled: Vec::new() });
-    Job { attempt, stored, delivery, written: None }
+    Job { attempt, stored, delivery, alone: false, written: None }
 }
 
 fn head(job: &Job) -> String {

@@ -22,9 +22,11 @@ use maily_egress::connection::Source;
 use maily_egress::opening;
 use maily_egress::resolve::Resolver;
 use maily_egress::route::Route;
+use maily_plugins::set::Plugins;
 
 use crate::attempt::Job;
 use crate::attempt::Transactions;
+use crate::hooks;
 
 /// What a worker tells the dispatcher.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub enum Told {
         micros: u64,
         /// Where the worker takes the next order, if it can.
         free: Option<Free>,
+        /// How long to wait before the next try, if something says so.
+        retry_after: Option<Duration>,
     },
     /// The worker had ended before it got this.
     NotTried(Box<Job>),
@@ -59,7 +63,7 @@ pub enum Told {
 #[derive(Debug)]
 pub enum Order {
     /// Try this.
-    Try(Job),
+    Try(Box<Job>),
     /// Close the connection.
     Close,
 }
@@ -99,6 +103,8 @@ pub struct Shared {
     pub idle_timeout: Duration,
     /// What the time is.
     pub clock: Arc<dyn Clock>,
+    /// Who says what a reply means.
+    pub plugins: Arc<Plugins>,
     /// Other settings hold now: a connection that was opened by these gets no more work.
     pub retired: AtomicBool,
 }
@@ -121,8 +127,8 @@ pub async fn run(
             let micros = shared.clock.now().since(begun).as_micros() as u64;
             let outcomes = for_all(&first, &outcome);
             let job = Box::new(first);
-            let finished =
-                Told::Finished { job, outcomes, peer: None, dsn: false, micros, free: None };
+            let (peer, dsn, free, retry_after) = (None, false, None, None);
+            let finished = Told::Finished { job, outcomes, peer, dsn, micros, free, retry_after };
             // The dispatcher is gone only when the process is.
             let _gone = told.send(finished);
             return;
@@ -133,29 +139,33 @@ pub async fn run(
     let mut job = first;
     loop {
         let begun = shared.clock.now();
-        let outcomes = deliver(&mut connection, &job.delivery).await;
-        let micros = shared.clock.now().since(begun).as_micros() as u64;
+        let mut outcomes = deliver(&mut connection, &job.delivery).await;
+        let now = shared.clock.now();
+        let micros = now.since(begun).as_micros() as u64;
+        let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
         let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
         let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
         let dsn = connection.offers_dsn();
-        let finished = Told::Finished { job: Box::new(job), outcomes, peer, dsn, micros, free };
+        let job_done = Box::new(job);
+        let finished =
+            Told::Finished { job: job_done, outcomes, peer, dsn, micros, free, retry_after };
         if told.send(finished).is_err() || !ready {
             break;
         }
         match next_order(&mut connection, &mut ordered, shared.idle_timeout).await {
             Some(Order::Try(given)) if shared.retired.load(Ordering::Relaxed) => {
-                let _gone = told.send(Told::NotTried(Box::new(given)));
+                let _gone = told.send(Told::NotTried(given));
                 break;
             }
-            Some(Order::Try(given)) => job = given,
+            Some(Order::Try(given)) => job = *given,
             Some(Order::Close) | None => break,
         }
     }
     ordered.close();
     while let Ok(order) = ordered.try_recv() {
         if let Order::Try(job) = order {
-            let _gone = told.send(Told::NotTried(Box::new(job)));
+            let _gone = told.send(Told::NotTried(job));
         }
     }
     connection.quit().await;

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod api;
+mod asking;
 mod audits;
 pub mod body;
 pub mod budget;

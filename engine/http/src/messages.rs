@@ -36,6 +36,7 @@ use maily_registry::withdrawals::Withdrawal;
 
 use crate::answer::Answer;
 use crate::answer::Outcome;
+use crate::asking;
 use crate::body::Digested;
 use crate::drafting;
 use crate::drafting::Addressee;
@@ -105,7 +106,10 @@ pub(crate) async fn inject(
     };
     let mailing = match begun.and_then(|octets| Mailing::decode(&octets).ok()) {
         Some(mailing) => mailing,
-        None => drafting::draft(&mut request, &project, &shared.parts.registry)?,
+        None => {
+            let mailing = drafting::draft(&mut request, &project, &shared.parts.registry)?;
+            asking::look(mail, mailing, &addressees, head.client, &principal.actor()).await?
+        }
     };
     let accepted = addressees.iter().flatten();
     let injection = Injection {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use maily_core::clock::Clock;
@@ -17,15 +18,19 @@ use maily_core::event::What;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::envelope::ForwardPath;
 use maily_core::mail::envelope::Recipient;
+use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
 use maily_core::mail::id::QueueIdSource;
 use maily_core::mail::outcome::EnhancedStatus;
+use maily_core::render::edit;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::server::Transaction;
 use maily_core::smtp::server::trace::Header;
 use maily_core::smtp::server::trace::Stamp;
 use maily_events::recorder::Recorder;
+use maily_plugins::answer::Verdict;
+use maily_plugins::input::AcceptInput;
 use maily_spool::body::Body;
 use maily_spool::error::PutError;
 use maily_spool::spool::Spool;
@@ -33,6 +38,8 @@ use maily_spool::submission::Submission;
 
 use crate::auth::User;
 use crate::counters::Counters;
+use crate::hooks;
+use crate::hooks::Hooks;
 
 /// The front door; clones share it.
 #[derive(Clone)]
@@ -51,6 +58,8 @@ pub struct FrontDoor {
     pub expire_after: Duration,
     /// Where it counts.
     pub counters: Arc<Counters>,
+    /// Who else decides.
+    pub hooks: Hooks,
 }
 
 impl FrontDoor {
@@ -70,6 +79,10 @@ impl FrontDoor {
         }
         let id = self.ids.lock().next(now);
         let message = Stamp { host: &self.hostname, client, id, now }.apply(&transaction, &header);
+        let (message, discarded) = match self.look(id, &transaction, client, message).await {
+            Ok(looked) => looked,
+            Err(refusal) => return refusal,
+        };
         let message_id = match &*header.message_id {
             "" => format!("{id}@{}", self.hostname).into(),
             known => known.into(),
@@ -97,13 +110,17 @@ impl FrontDoor {
             stream,
             body: Body::Stored(message),
         };
+        if let Some(reason) = discarded {
+            self.note(now, id, accepted);
+            self.events.record(&Event { at: now, id, what: What::Removed { reason } });
+            return queued(id);
+        }
         match self.spool.put(submission).await {
             Ok(()) => {
                 self.counters.taken(accepted.recipients.len(), accepted.octets);
                 tracing::debug!(%id, octets = accepted.octets, "accepted");
                 self.note(now, id, accepted);
-                let text = format!("queued as {id}");
-                Reply::new(250, EnhancedStatus::new(2, 0, 0), &text)
+                queued(id)
             }
             Err(PutError::Full) => {
                 Counters::one(&self.counters.not_stored);
@@ -121,10 +138,61 @@ impl FrontDoor {
 }
 
 impl FrontDoor {
+    /// Asks plugins about a message: gives it as they want it, and why it is discarded if it is.
+    async fn look(
+        &self,
+        id: QueueId,
+        transaction: &Transaction,
+        client: IpAddr,
+        message: Bytes,
+    ) -> Result<(Bytes, Option<Box<str>>), Reply> {
+        let recipients = transaction.envelope.recipients.iter();
+        let reverse_path = match &transaction.envelope.reverse_path {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        };
+        let input = AcceptInput {
+            queue_id: id.to_string(),
+            reverse_path,
+            recipients: recipients.map(|to| to.forward_path.to_string()).collect(),
+            size: message.len() as u64,
+            ip: client.to_string(),
+            hello: transaction.helo.to_string(),
+            auth: transaction.user.as_deref().map(str::to_owned),
+            via: "smtp".to_owned(),
+            ..AcceptInput::default()
+        };
+        let Some(asked) = self.hooks.ask(input, message.clone()).await else {
+            return Ok((message, None));
+        };
+        let by = asked.by.unwrap_or_default();
+        if let Some(reply) = hooks::refusal(&asked.verdict) {
+            Counters::one(&self.counters.by_plugin);
+            tracing::info!(%id, by, %reply, "a plugin does not let a message in");
+            return Err(reply);
+        }
+        let edits = asked.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
+        let message = edit::apply(&message, edits).unwrap_or_else(|error| {
+            tracing::warn!(%id, %error, "header fields of a plugin were left out");
+            message.clone()
+        });
+        match asked.verdict {
+            Verdict::Discard { why } => {
+                Counters::one(&self.counters.by_plugin);
+                Ok((message, Some(format!("discarded by the plugin {by}: {why}").into())))
+            }
+            _ => Ok((message, None)),
+        }
+    }
+
     /// Writes down that a message was taken.
     pub(crate) fn note(&self, at: Timestamp, id: QueueId, accepted: Accepted) {
         self.events.record(&Event { at, id, what: What::Accepted(Box::new(accepted)) });
     }
+}
+
+fn queued(id: QueueId) -> Reply {
+    Reply::new(250, EnhancedStatus::new(2, 0, 0), &format!("queued as {id}"))
 }
 
 fn paths(recipients: &[Recipient]) -> Vec<ForwardPath> {

@@ -30,6 +30,8 @@ pub struct Counters {
     pub draining: AtomicU64,
     /// Messages that had passed too many hosts.
     pub loops: AtomicU64,
+    /// Messages that plugins refused or discarded.
+    pub by_plugin: AtomicU64,
     /// Messages that could not be stored.
     pub not_stored: AtomicU64,
     /// Wrong passwords.

@@ -6,6 +6,7 @@ pub mod accept;
 pub mod auth;
 pub mod counters;
 pub mod gate;
+pub mod hooks;
 pub mod inject;
 pub mod listener;
 pub mod seats;

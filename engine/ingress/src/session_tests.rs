@@ -8,6 +8,7 @@ use maily_core::mail::id::QueueIdSource;
 use maily_core::smtp::server::config::Client;
 use maily_core::smtp::server::config::ServerConfig;
 use maily_events::recorder::Recorder;
+use maily_plugins::set::Plugins;
 use maily_spool::spool::Options;
 use maily_spool::spool::Spool;
 use tokio::io::DuplexStream;
@@ -18,6 +19,7 @@ use super::*;
 use crate::auth;
 use crate::auth::User;
 use crate::gate::Limits;
+use crate::hooks::Hooks;
 use crate::throttle;
 
 /// Follows the runtime's time, which stands still while anyone has something to do.
@@ -58,6 +60,7 @@ fn house(receiving_octets_max: u64) -> House {
             hostname: "mx.example".into(),
             expire_after: Duration::from_secs(100),
             counters: Arc::default(),
+            hooks: Hooks::new(Arc::new(Plugins::none(Arc::new(TestClock(begun))).unwrap())),
         },
         users: Arc::new(Users::new(HashMap::from([("ann".into(), ann)]))),
         throttle: Arc::default(),

@@ -30,6 +30,7 @@ use maily_http::server;
 use maily_http::server::{Bound, Front};
 use maily_ingress::seats::Seats;
 use maily_journal::journal::Options;
+use maily_plugins::set::Plugins;
 use maily_registry::audit::Audit;
 use maily_registry::registry::Registry;
 
@@ -169,12 +170,13 @@ impl Records {
     }
 
     /// Whom the delivery room asks.
-    pub fn late(&self, clock: &Arc<dyn Clock>) -> Late {
+    pub fn late(&self, clock: &Arc<dyn Clock>, plugins: &Arc<Plugins>) -> Late {
         Late {
             registry: self.registry.as_ref().map(|(registry, _)| registry.clone()),
             suppressions: self.suppressions.clone(),
             clock: Arc::clone(clock),
             links: self.links.clone(),
+            plugins: Arc::clone(plugins),
         }
     }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use maily_core::clock::Clock;
 use maily_core::render::mailing::Mailing;
 use maily_core::tracking::links::Links;
-use maily_delivery::binding::Addressed;
+use maily_delivery::binding::Asked;
 use maily_delivery::binding::Binder;
-use maily_delivery::binding::Dropped;
 use maily_delivery::binding::Named;
 use maily_delivery::binding::Shelf;
 use maily_delivery::binding::Veto;
+use maily_delivery::dropping::Addressed;
+use maily_delivery::dropping::Dropped;
 use maily_events::suppression::Suppressions;
 use maily_http::templates::parts;
 use maily_ingress::accept::FrontDoor;
+use maily_plugins::set::Plugins;
 use maily_registry::registry::Registry;
 use maily_registry::template::Version;
 
@@ -29,15 +31,18 @@ pub struct Late {
     pub clock: Arc<dyn Clock>,
     /// With what links that lead back to us are made, if any are.
     pub links: Option<Arc<Links>>,
+    /// What else recipients read.
+    pub plugins: Arc<Plugins>,
 }
 
 impl Late {
     /// A binder for the messages that come through this door.
     pub fn binder(&self, door: &FrontDoor) -> Arc<Binder> {
         let (spool, hostname) = (door.spool.clone(), Arc::clone(&door.hostname));
-        let asked = Arc::new(self.clone());
-        let (shelf, veto) = (Arc::clone(&asked), asked);
-        Arc::new(Binder::new(spool, shelf, veto, hostname, self.links.clone()))
+        let this = Arc::new(self.clone());
+        let plugins = Arc::clone(&self.plugins);
+        let asked = Asked { shelf: Arc::clone(&this) as Arc<dyn Shelf>, veto: this, plugins };
+        Arc::new(Binder::new(spool, asked, hostname, self.links.clone()))
     }
 
     /// By whom it was taken back, with all mail of a tag.

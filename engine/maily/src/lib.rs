@@ -20,6 +20,7 @@ pub mod policy;
 pub mod preflight;
 pub mod pulse;
 pub mod receiving;
+pub mod scripting;
 pub mod sending;
 pub mod sink;
 pub mod tls;

@@ -18,10 +18,12 @@ use maily_events::recorder::Recorder;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::auth::{User, Users, hash};
 use maily_ingress::gate::{Gate, Limits};
+use maily_ingress::hooks::Hooks;
 use maily_ingress::listener::Listener;
 use maily_ingress::seats::Seats;
 use maily_ingress::session::Shared;
 use maily_ingress::throttle::Throttle;
+use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
 use crate::certificate;
@@ -43,6 +45,7 @@ impl Receiving {
         spool: &Spool,
         events: &Recorder,
         clock: &Arc<dyn Clock>,
+        plugins: &Arc<Plugins>,
     ) -> anyhow::Result<Self> {
         let mut ids = QueueIdSource::new(config.node.id);
         if let Some(newest) = spool.newest() {
@@ -56,6 +59,7 @@ impl Receiving {
             hostname: config.node.hostname.as_str().into(),
             expire_after: config.retry.expire_after,
             counters: Arc::default(),
+            hooks: Hooks::new(Arc::clone(plugins)),
         };
         let limits = limits(config);
         Ok(Self {

@@ -32,6 +32,7 @@ use maily_ingress::accept::FrontDoor;
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
+use maily_plugins::set::Plugins;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::exit::{Exit, Failure};
@@ -43,6 +44,7 @@ use crate::ops;
 use crate::policy;
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
+use crate::scripting;
 use crate::sending;
 use crate::upkeep;
 
@@ -69,6 +71,7 @@ pub struct Daemon {
     config: Config,
     clock: Arc<dyn Clock>,
     receiving: Receiving,
+    plugins: Arc<Plugins>,
     pulse: Arc<Pulse>,
     reloads: Arc<Reloads>,
     settings: watch::Sender<Deciding>,
@@ -94,9 +97,10 @@ impl Daemon {
         let counters = Arc::new(Counters::default());
         let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
         let seed = clock.now().as_micros();
-        let receiving = Receiving::new(config, &spool, &events, &clock).map_err(wrong)?;
+        let plugins = scripting::open(config, &clock)?;
+        let receiving = Receiving::new(config, &spool, &events, &clock, &plugins).map_err(wrong)?;
         let records = Records::open(config, &clock).await?;
-        let late = records.late(&clock);
+        let late = records.late(&clock, &plugins);
         let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
         let tools = first.tools.clone();
         let scheduler = Scheduler::new(first.policy.clone(), seed);
@@ -109,11 +113,11 @@ impl Daemon {
             settings: deciding,
             counters: Arc::clone(&counters),
             signing: signing(config, tools, &clock)?,
+            plugins: Arc::clone(&plugins),
             commands,
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
-        let mut smtp = Vec::new();
-        let mut listeners = Vec::new();
+        let (mut smtp, mut listeners) = (Vec::new(), Vec::new());
         for (live, listener, bound) in listen(config, &receiving)? {
             smtp.push(bound.local_addr()?);
             listeners.push(live);
@@ -126,8 +130,8 @@ impl Daemon {
         watching.spawn(receiving.gate().watch());
         let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
-        let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock);
-        let health = health.with_http(&fronts);
+        let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock)
+            .with_http(&fronts);
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
         let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
@@ -141,6 +145,7 @@ impl Daemon {
             config: config.clone(),
             clock,
             receiving,
+            plugins,
             pulse,
             reloads,
             settings,
@@ -166,12 +171,14 @@ impl Daemon {
         new.keep_open(&self.config);
         let receiving = self.receiving.again(&new)?;
         let records = self.fronts.renewed()?;
-        let late = records.late(&self.clock);
+        let late = records.late(&self.clock, &self.plugins);
+        let scripts = scripting::options(&new)?;
         let settings = settings(&new, &self.clock, receiving.door(), &late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
         let fronts = self.fronts.prepare(&new, records)?;
         // From here on nothing can fail.
+        scripting::reload(&self.plugins, scripts);
         self.fronts.change(fronts);
         self.settings.send_replace(settings);
         self.retain.send_replace(new.events.retention);
@@ -339,18 +346,25 @@ fn settings(
         expire_after: config.retry.expire_after,
         ids: Arc::clone(&door.ids),
     };
-    let tools = Tools { binder: late.binder(door), keyring: keyring(config)? };
-    let (policy, shared) = (policy::policy(config)?, Arc::new(sending(config, clock)?));
+    let plugins = Arc::clone(&late.plugins);
+    let shared = Arc::new(sending(config, clock, Arc::clone(&plugins))?);
+    let tools = Tools { binder: late.binder(door), keyring: keyring(config)?, plugins };
+    let policy = policy::policy(config)?;
     Ok(Deciding { policy, shared, tools, reporting })
 }
 
-fn sending(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<worker::Shared> {
+fn sending(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    plugins: Arc<Plugins>,
+) -> anyhow::Result<worker::Shared> {
     Ok(worker::Shared {
         resolver: sending::resolver(config, clock)?,
         sources: policy::sources(config),
         settings: sending::settings(config)?,
         idle_timeout: config.egress.idle_timeout,
         clock: Arc::clone(clock),
+        plugins,
         retired: AtomicBool::new(false),
     })
 }

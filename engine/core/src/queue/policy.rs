@@ -100,6 +100,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The number of the pool of this name.
+    pub(crate) fn pool_named(&self, name: &str) -> Option<u16> {
+        self.pools.iter().position(|pool| *pool.name == *name).map(|place| place as u16)
+    }
+
     /// The number of the pool by which a tenant's mail goes.
     pub(crate) fn pool_of(&self, tenant: &str) -> u16 {
         let names = |pool: &Pool| pool.tenants.iter().any(|name| **name == *tenant);

@@ -171,13 +171,21 @@ impl Scheduler {
 
     /// Takes an entry.
     pub fn insert(&mut self, now: Timestamp, new: &NewEntry<'_>) {
+        self.insert_by(now, new, None);
+    }
+
+    /// Takes an entry whose mail goes by the pool of this name, or by its tenant's if none is said
+    /// or there is none of that name.
+    pub fn insert_by(&mut self, now: Timestamp, new: &NewEntry<'_>, pool: Option<&str>) {
+        let pool = pool.and_then(|name| self.policy.pool_named(name));
+        let pool = pool.unwrap_or_else(|| self.policy.pool_of(&new.stream.tenant));
         let entry = Entry {
             id: new.id,
             expires_at: new.expires_at,
             due: new.due,
             place: Place::Listed { next: NONE },
             destination: self.destinations.enter(new.domain, &self.suspensions),
-            flow: self.streams.enter(new.stream, &self.policy, &self.suspensions),
+            flow: self.streams.enter(new.stream, pool, &self.suspensions),
             attempts: new.attempts,
             cost: new.recipients.clamp(1, u32::from(COST_MAX)) as u16,
         };
@@ -251,6 +259,17 @@ impl Scheduler {
         ticket: Ticket,
         outcomes: impl IntoIterator<Item = &'a Outcome>,
     ) -> Option<Verdict> {
+        self.report_with(now, ticket, outcomes, None)
+    }
+
+    /// As [`Self::report`]; what is tried again is so after this time in place of the plan's.
+    pub fn report_with<'a>(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        outcomes: impl IntoIterator<Item = &'a Outcome>,
+        retry_after: Option<Duration>,
+    ) -> Option<Verdict> {
         let (mut again, mut health) = (false, Health::Unknown);
         for outcome in outcomes {
             let in_doubt = matches!(outcome, Outcome::InDoubt(_));
@@ -261,7 +280,7 @@ impl Scheduler {
         let entry = self.land(now, ticket, health)?;
         let attempts = entry.attempts.saturating_add(1);
         let chance = self.random();
-        let due = now + self.policy.retry.delay(attempts, chance);
+        let due = now + retry_after.unwrap_or_else(|| self.policy.retry.delay(attempts, chance));
         let stays = due < entry.expires_at;
         let retry = if stays { Settlement::Retry(due) } else { Settlement::Expire };
         if again && stays {

@@ -9,7 +9,6 @@ use hashbrown::HashTable;
 use crate::mail::envelope::Stream;
 use crate::queue::entries::List;
 use crate::queue::flows::FlowKey;
-use crate::queue::policy::Policy;
 use crate::queue::slab::Slab;
 use crate::queue::suspension::Suspensions;
 use crate::queue::watch::Watch;
@@ -39,22 +38,20 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// The number of a stream that gets an entry.
-    pub(crate) fn enter(
-        &mut self,
-        stream: &Stream,
-        policy: &Policy,
-        suspensions: &Suspensions,
-    ) -> u32 {
+    /// The number of a stream that gets an entry, by this pool.
+    pub(crate) fn enter(&mut self, stream: &Stream, pool: u16, suspensions: &Suspensions) -> u32 {
         let hash = self.hasher.hash_one(stream);
-        let same = |number: &u32| self.streams.get(*number).is_some_and(|s| s.stream == *stream);
+        let same = |number: &u32| {
+            let known = self.streams.get(*number);
+            known.is_some_and(|known| known.pool == pool && known.stream == *stream)
+        };
         let number = match self.numbers.find(hash, same) {
             Some(number) => *number,
             None => {
                 let number = self.streams.insert(StreamInfo {
                     stream: stream.clone(),
                     tenant: self.hasher.hash_one(&stream.tenant) as u32,
-                    pool: policy.pool_of(&stream.tenant),
+                    pool,
                     suspended: suspensions.stream(stream),
                     held: List::default(),
                     watch: Watch::default(),
@@ -130,17 +127,18 @@ mod tests {
 
     #[test]
     fn streams_that_come_and_go_are_forgotten() {
-        let (policy, none) = (Policy::default(), Suspensions::default());
+        let none = Suspensions::default();
         let mut streams = Streams::default();
         let stream = |n: usize| Stream { campaign: format!("c{n}").into(), ..Stream::default() };
-        let busy = streams.enter(&stream(0), &policy, &none);
+        let busy = streams.enter(&stream(0), 0, &none);
+        assert_ne!(streams.enter(&stream(0), 1, &none), busy, "another pool, another stream");
         for n in 1..5_000 {
-            let number = streams.enter(&stream(n), &policy, &none);
+            let number = streams.enter(&stream(n), 0, &none);
             assert_eq!(streams.get(number).map(|info| &info.stream), Some(&stream(n)));
             streams.leave(number);
         }
-        assert_eq!(streams.streams.len(), IDLE_MAX + 1);
-        assert_eq!(streams.enter(&stream(0), &policy, &none), busy);
-        assert_eq!(streams.numbers().len(), IDLE_MAX + 1);
+        assert_eq!(streams.streams.len(), IDLE_MAX + 2);
+        assert_eq!(streams.enter(&stream(0), 0, &none), busy);
+        assert_eq!(streams.numbers().len(), IDLE_MAX + 2);
     }
 }

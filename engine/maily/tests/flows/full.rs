@@ -132,7 +132,7 @@ fn submission() -> Submission {
         due: None,
         envelope: Envelope { ret: Some(Ret::Full), ..Envelope::plain(from, to) },
         stream: Stream::default(),
-        body: Body::Stored(Bytes::from("Subject: x\r\n\r\n".to_owned() + &"x\r\n".repeat(12_000))),
+        body: Body::Stored(Bytes::from("Subject: x\r\n\r\n".to_owned() + &*"x\r\n".repeat(12_000))),
     }
 }
 
@@ -181,7 +181,7 @@ fn a_success_that_cannot_be_told_is_not_delivered_twice_for_it() {
         let place = Place::new().await;
         place.fill(true);
         // Its report holds no more than the header, so the segment is filled up first.
-        let filler = "Subject: x\r\n\r\n".to_owned() + &"x\r\n".repeat(8_900);
+        let filler = "Subject: x\r\n\r\n".to_owned() + &*"x\r\n".repeat(8_900);
         let body = Body::Stored(Bytes::from(filler));
         let mut more = 2;
         while place.disk.refused.load(Ordering::SeqCst) == 0 {
