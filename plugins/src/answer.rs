@@ -18,6 +18,16 @@ pub trait Answer: Sized {
 
     /// As JSON, for tests and people.
     fn to_json(&self) -> Value;
+
+    /// What a cache keeps of it, if any cache does.
+    fn to_cache(&self) -> Option<serde_json::Map<String, Value>> {
+        None
+    }
+
+    /// The answer that a cache kept.
+    fn from_cache(_kept: serde_json::Map<String, Value>) -> Option<Self> {
+        None
+    }
 }
 
 /// `on_accept`.
@@ -202,6 +212,14 @@ impl Answer for EnrichAnswer {
 
     fn to_json(&self) -> Value {
         json_of(self)
+    }
+
+    fn to_cache(&self) -> Option<serde_json::Map<String, Value>> {
+        Some(self.attrs.clone())
+    }
+
+    fn from_cache(attrs: serde_json::Map<String, Value>) -> Option<Self> {
+        Some(Self { attrs })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Known<'a> {
     pub last: Option<(&'static str, Position)>,
     /// Operations used.
     pub operations: u64,
+    /// The function that was called; empty while a script is loaded.
+    pub function: &'a str,
 }
 
 /// What is wrong with the text of a script.
@@ -86,7 +88,22 @@ pub fn run_error(known: Known<'_>, error: &EvalAltResult) -> Fault {
         place.note = format!("{name} was the last call of the host");
         return fault.at(place);
     }
-    fault.at(Place::file(file))
+    fault.at(function_place(file, source.map_or("", String::as_str), known.function))
+}
+
+/// Where a function begins: as near as can be said when a limit ended it.
+pub fn function_place(file: &str, source: &str, function: &str) -> Place {
+    let head = format!("fn {function}(");
+    match source.lines().position(|line| line.contains(&head)) {
+        Some(index) if !function.is_empty() => {
+            let line = source.lines().nth(index).unwrap_or_default();
+            let before = line.split(&head).next().unwrap_or_default().chars().count();
+            let mut place = Place::in_text(file, source, index + 1, before + 4);
+            place.note = "in this function or one that it calls".to_owned();
+            place
+        }
+        _ => Place::file(file),
+    }
 }
 
 /// The error inside of all functions and modules that it came through, and its file.

@@ -31,6 +31,11 @@ pub trait Input {
         None
     }
 
+    /// What answers are kept by: a field, such as `contact.email`.
+    fn cache_key(&self, _path: &str) -> Option<String> {
+        None
+    }
+
     /// The name of what it is about, for plugins that are asked for one only.
     fn subject(&self) -> Option<&str> {
         None
@@ -165,6 +170,10 @@ pub struct EnrichInput {
 impl Input for EnrichInput {
     fn view(&self, lens: &Arc<Lens>) -> View {
         View::closed("input").view("contact", self.contact.seen(lens)).done()
+    }
+
+    fn cache_key(&self, path: &str) -> Option<String> {
+        self.contact.field(path.strip_prefix("contact.").unwrap_or(path))
     }
 }
 

@@ -2,11 +2,13 @@
 //! bounds of time, memory and permissions. Door: [`set::Plugins`].
 //!
 //! This crate owns the interpreter. It asks no other machine: what a plugin wants to ask comes out
-//! as a value, and the answer goes in as one ([`plugin::Round`]).
+//! as a value, and the answer goes in as one ([`call::Call`]).
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod breaker;
+pub mod cache;
+pub mod call;
 pub mod config;
 pub mod count;
 pub mod explain;
@@ -19,6 +21,7 @@ pub mod host;
 pub mod http;
 pub mod input;
 pub mod kv;
+pub mod kv_sled;
 pub mod limits;
 pub mod manifest;
 pub mod package;

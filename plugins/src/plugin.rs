@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
@@ -13,7 +14,9 @@ use rhai::EvalAltResult;
 use crate::answer::Answer;
 use crate::breaker::Breaker;
 use crate::breaker::State;
+use crate::cache::Cache;
 use crate::count::Count;
+use crate::explain;
 use crate::fault::Code;
 use crate::fault::Fault;
 use crate::hook::HOOKS;
@@ -27,6 +30,7 @@ use crate::http::HttpResponse;
 use crate::input::Input;
 use crate::kv::Kv;
 use crate::limits;
+use crate::package::MAIN;
 use crate::program::Program;
 use crate::worker::Allowance;
 use crate::worker::Base;
@@ -54,7 +58,11 @@ pub struct Plugin {
     /// What is asked.
     pub program: Program,
     seats: [Option<Seat>; HOOKS],
+    cache: Option<Mutex<Cache<Attrs>>>,
 }
+
+/// What is kept of answers of `on_enrich`.
+pub type Attrs = serde_json::Map<String, serde_json::Value>;
 
 /// A plugin in one hook.
 #[derive(Debug)]
@@ -133,7 +141,32 @@ impl Plugin {
                 *place = Some(seat);
             }
         }
-        Self { program, seats }
+        let cache = manifest.cache.get(&Hook::OnEnrich).cloned();
+        let cache = cache.map(|setting| Mutex::new(Cache::<Attrs>::new(setting)));
+        Self { program, seats, cache }
+    }
+
+    /// What it found out about contacts.
+    pub const fn cache(&self) -> Option<&Mutex<Cache<Attrs>>> {
+        self.cache.as_ref()
+    }
+
+    /// By which field its answers are kept.
+    pub fn cache_key(&self) -> &str {
+        let setting = self.program.package.manifest.cache.get(&Hook::OnEnrich);
+        setting.map_or("contact.email", |setting| setting.key.as_str())
+    }
+
+    /// A call took too long though it was not computing.
+    pub fn late(&self, shared: &Shared, hook: Hook, message: &str) -> Failure {
+        let Some(seat) = self.seat(hook) else {
+            return self.failure(hook, Policy::Open, Code::Time, message);
+        };
+        seat.count.failed(Duration::ZERO, Code::Time);
+        let mut failure = self.failure(hook, seat.policy, Code::Time, message);
+        failure.fault.seen = seat.failed(shared.clock.now());
+        failure.fault.follows = Some(seat.follows());
+        failure
     }
 
     /// How it is asked in a hook, if it is.
@@ -251,6 +284,9 @@ impl Plugin {
                 let mut failure = self.failure(hook, Policy::Open, wrong.code, &wrong.message);
                 failure.effects.log = effects.log;
                 failure.fault.help = Some(format!("{hook} answers {}", hook.terms().output));
+                let source = self.program.package.main();
+                let place = explain::function_place(MAIN, source, hook.name());
+                failure.fault.place = Some(place);
                 Err(failure)
             }
         })

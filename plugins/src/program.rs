@@ -158,6 +158,7 @@ impl Program {
             scripts: &self.package.scripts,
             last,
             operations: worker.operations(),
+            function: hook.name(),
         };
         let mut fault = explain::run_error(known, error).within(hook);
         fault.message = self.profile.secrets.masked(fault.message);
@@ -180,7 +181,13 @@ fn site_names(config: &serde_json::Value, tables: &View) -> Shared<Module> {
 
 impl Loading<'_> {
     fn known(&self) -> Known<'_> {
-        Known { label: &self.label, scripts: &self.package.scripts, last: None, operations: 0 }
+        Known {
+            label: &self.label,
+            scripts: &self.package.scripts,
+            last: None,
+            operations: 0,
+            function: "",
+        }
     }
 
     /// Modules first, then the main script.

@@ -1,0 +1,156 @@
+//! How long a call takes, beside the same function on the interpreter alone. Prints nanoseconds.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, or fails")]
+
+use std::fs;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
+use maily_plugins::answer::PersonalizeAnswer;
+use maily_plugins::hook::Hook;
+use maily_plugins::input::Contact;
+use maily_plugins::input::PersonalizeInput;
+use maily_plugins::input::RouteInput;
+use maily_plugins::kv::MemoryKv;
+use maily_plugins::plugin::Round;
+use maily_plugins::set::Options;
+use maily_plugins::set::Plugins;
+use rhai::CallFnOptions;
+use rhai::Dynamic;
+use rhai::Engine;
+use rhai::Map;
+use rhai::Scope;
+
+struct Wall;
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap())
+    }
+}
+
+const SMALL: &str = r#"
+fn on_route(input) {
+    if input.domain.ends_with(".example") && input.class == "bulk" {
+        #{ pool: "slow" }
+    } else {
+        ()
+    }
+}"#;
+
+const LARGE: &str = r#"
+fn on_personalize(input) {
+    let c = input.contact;
+    let seg = if c.orders >= 3 { "vip" } else { "all" };
+    #{ vars: #{ greeting: `Hello ${c.first_name} ${c.last_name}`, seg: seg, city: c.f10 } }
+}"#;
+
+fn fields() -> serde_json::Map<String, serde_json::Value> {
+    let mut fields = serde_json::Map::new();
+    for n in 0..19 {
+        fields.insert(format!("f{n}"), format!("value {n}").into());
+    }
+    fields.insert("first_name".to_owned(), "Ann".into());
+    fields.insert("last_name".to_owned(), "Lee".into());
+    fields.insert("orders".to_owned(), 5.into());
+    fields
+}
+
+/// The best of several rounds: what the machine does beside it is left out.
+fn measure(name: &str, mut what: impl FnMut()) -> f64 {
+    const CALLS: u32 = 20_000;
+    let mut best = f64::MAX;
+    for _ in 0..9 {
+        let begin = Instant::now();
+        for _ in 0..CALLS {
+            what();
+        }
+        best = best.min(begin.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS));
+    }
+    println!("{name:44} {best:8.0} ns");
+    best
+}
+
+fn raw(script: &str, function: &str, argument: &Dynamic) -> impl FnMut() {
+    let engine = Engine::new();
+    let ast = engine.compile(script).unwrap();
+    let (function, argument) = (function.to_owned(), argument.clone());
+    move || {
+        let options = CallFnOptions::new().eval_ast(false);
+        let mut scope = Scope::new();
+        let argument = (argument.clone(),);
+        let done = engine
+            .call_fn_with_options::<Dynamic>(options, &mut scope, &ast, &function, argument)
+            .unwrap();
+        let _seen = black_box(done);
+    }
+}
+
+fn main() {
+    let folder = std::env::temp_dir().join(format!("maily-plugins-bench-{}", std::process::id()));
+    for (name, hook, script) in [("small", "on_route", SMALL), ("large", "on_personalize", LARGE)] {
+        let place = folder.join(name);
+        fs::create_dir_all(&place).unwrap();
+        let manifest = format!(
+            "name = \"{name}\"\nversion = \"1.0.0\"\napi = \"1\"\nhooks = {{ {hook} = {{}} }}\n\
+             permissions = {{ contact_fields = [\"*\"] }}\n"
+        );
+        fs::write(place.join("plugin.toml"), manifest).unwrap();
+        fs::write(place.join("main.rhai"), script).unwrap();
+    }
+    let options = Options { folder: Some(folder.clone()), ..Options::default() };
+    let kv = Arc::new(MemoryKv::default());
+    let (plugins, reloaded) = Plugins::open(options, kv, Arc::new(Wall)).unwrap();
+    assert!(reloaded.refused.is_empty(), "{:?}", reloaded.refused);
+    fs::remove_dir_all(&folder).unwrap();
+
+    let route = RouteInput {
+        queue_id: "01J9ZK3T7Q4K".to_owned(),
+        domain: "x.example".to_owned(),
+        class: "bulk".to_owned(),
+        ..RouteInput::default()
+    };
+    let mut map = Map::new();
+    map.insert("domain".into(), "x.example".into());
+    map.insert("class".into(), "bulk".into());
+    let small_raw = measure("small hook, interpreter alone", raw(SMALL, "on_route", &map.into()));
+    let small = measure("small hook, on_route", || {
+        black_box(plugins.on_route(black_box(&route)));
+    });
+    println!("{:44} {:8.2}", "small hook, times the interpreter", small / small_raw);
+
+    let personal = PersonalizeInput {
+        contact: Contact::new("ann@x.test", fields()),
+        message_id: "01J9ZK3T7Q4K".to_owned(),
+        ..PersonalizeInput::default()
+    };
+    let mut map = Map::new();
+    for (name, value) in fields() {
+        let text = value.as_str().map(str::to_owned);
+        let value = text.map_or_else(|| Dynamic::from_int(5), Dynamic::from);
+        map.insert(name.into(), value);
+    }
+    let mut outer = Map::new();
+    outer.insert("contact".into(), map.into());
+    measure("22 fields, interpreter alone, cloned", raw(LARGE, "on_personalize", &outer.into()));
+    let plugin = plugins.order(Hook::OnPersonalize).remove(0);
+    measure("22 fields, on_personalize", || {
+        let asked = plugin.ask::<_, PersonalizeAnswer>(
+            plugins.shared(),
+            Hook::OnPersonalize,
+            black_box(&personal),
+            &mut Vec::new(),
+        );
+        assert!(matches!(black_box(asked), Round::Done(Ok(_))));
+    });
+    measure("a hook that nobody takes, on_send", || {
+        black_box(plugins.on_send(black_box(&maily_plugins::input::SendInput::default())));
+    });
+    measure("whether anybody takes a hook", || {
+        black_box(plugins.takes(black_box(Hook::OnSend)));
+    });
+}
