@@ -15,6 +15,7 @@ use rhai::Position;
 use rhai::Scope;
 use rhai::Shared;
 use rhai::module_resolvers::StaticModuleResolver;
+use serde_json::Value;
 
 use crate::config;
 use crate::explain;
@@ -53,6 +54,8 @@ pub struct Given {
     pub settings: toml::Table,
     /// Values of its secrets.
     pub secrets: Secrets,
+    /// Compiled as it is written, for tests of the interpreter's optimizer.
+    pub unoptimized: bool,
 }
 
 /// A plugin that is ready.
@@ -110,6 +113,7 @@ impl Program {
             names,
             modules: Vec::new(),
             library: StaticModuleResolver::new(),
+            unoptimized: given.unoptimized,
         };
         let mut loading = Loading { base, package: &package, label, parts, warnings: Vec::new() };
         let ast = loading.scripts()?;
@@ -150,6 +154,29 @@ impl Program {
         worker.call(base, &self.ast, hook.name(), Dynamic::from(input), allowance)
     }
 
+    /// Whether an expression is true of an answer and its input; if not, what is wrong.
+    pub fn holds(
+        &self,
+        base: &Base,
+        expression: &str,
+        answer: &Value,
+        input: &Value,
+    ) -> Result<(), String> {
+        let worker = self.worker(base);
+        let mut scope = Scope::new();
+        scope.push_dynamic("result", value::shown("result", answer, 1));
+        scope.push_dynamic("input", value::shown("input", input, 1));
+        let held = worker.guarded(base, load_allowance(), || {
+            worker.engine().eval_expression_with_scope::<bool>(&mut scope, expression)
+        });
+        self.give_back(worker);
+        match held {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("`{expression}` does not hold of {answer}")),
+            Err(error) => Err(format!("`{expression}`: {error}")),
+        }
+    }
+
     /// A fault of what a run reported.
     pub fn explain(&self, worker: &Worker, hook: Hook, error: &EvalAltResult) -> Fault {
         let last = worker.handle.with(|host| host.last);
@@ -167,7 +194,7 @@ impl Program {
 }
 
 /// `config` and `data`.
-fn site_names(config: &serde_json::Value, tables: &View) -> Shared<Module> {
+fn site_names(config: &Value, tables: &View) -> Shared<Module> {
     let mut names = Module::new();
     let mut settings = View::closed("config");
     for (name, value) in config.as_object().into_iter().flatten() {

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::breaker::State;
+use crate::cases;
 use crate::count::Counts;
 use crate::fault::Code;
 use crate::fault::Fault;
@@ -56,6 +57,8 @@ pub struct Options {
     pub secrets: BTreeMap<String, String>,
     /// Plugins that are not to be loaded.
     pub disabled: Vec<String>,
+    /// Load plugins though their own cases fail.
+    pub force: bool,
 }
 
 /// All plugins. Cheap to ask when a hook has none.
@@ -334,6 +337,15 @@ fn read(shared: &Shared, options: &Options, folder: &Path) -> Result<Plugin, Box
     let wanted = &package.manifest.permissions.secrets;
     let own = options.secrets.iter().filter(|(name, _)| wanted.contains(name));
     let secrets = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let given = Given { settings, secrets: Secrets::new(secrets) };
-    Program::load(&shared.base, package, &given).map(Plugin::new)
+    let given = Given { settings, secrets: Secrets::new(secrets), unoptimized: false };
+    let plugin = Program::load(&shared.base, package, &given).map(Plugin::new)?;
+    if options.force {
+        return Ok(plugin);
+    }
+    let package = &plugin.program.package;
+    let report = cases::run(shared, package, "");
+    match report.fault(package) {
+        Some(fault) => Err(Box::new(fault.with_help("mend the case or the script, or use force"))),
+        None => report.refused.map_or(Ok(plugin), Err),
+    }
 }

@@ -12,6 +12,7 @@ use rhai::Dynamic;
 use rhai::Engine;
 use rhai::EvalAltResult;
 use rhai::Module;
+use rhai::OptimizationLevel;
 use rhai::Position;
 use rhai::Scope;
 use rhai::Shared;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub modules: Vec<(String, Shared<Module>)>,
     /// Modules by their path, `lib/x`.
     pub library: StaticModuleResolver,
+    /// Compiled as it is written.
+    pub unoptimized: bool,
 }
 
 /// An interpreter.
@@ -203,6 +206,9 @@ fn bound(engine: &mut Engine, parts: &Parts) {
         .set_max_modules(limits::MODULES_MAX)
         .set_fail_on_invalid_map_property(true)
         .disable_symbol("eval");
+    if parts.unoptimized {
+        engine.set_optimization_level(OptimizationLevel::None);
+    }
     // Texts that are kept for reuse would outlive the run, behind one lock for all.
     engine.set_max_strings_interned(0);
 }
