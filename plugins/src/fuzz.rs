@@ -64,7 +64,7 @@ impl Draw {
             5 => json!(-1),
             6 => json!(i64::MAX),
             7 => json!(0.5),
-            8 => json!(number % 2 == 0),
+            8 => json!(number.is_multiple_of(2)),
             9 => json!([]),
             10 => json!({}),
             11 => json!([1, "two", {"three": 3}]),

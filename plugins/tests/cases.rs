@@ -115,7 +115,9 @@ fn cases_pass_and_fail_for_a_reason() {
         "true any contact ",
     ];
     assert_eq!(lines[..6], expected);
-    assert!(lines[6].starts_with("false any contact, wrongly `result.vars.seg == \"all\"` does not"));
+    assert!(
+        lines[6].starts_with("false any contact, wrongly `result.vars.seg == \"all\"` does not")
+    );
     assert!(lines[6].contains("round "), "{}", lines[6]);
     assert_eq!((report.passed(), report.failed()), (3, 4));
 }
@@ -135,7 +137,8 @@ fn a_setting_that_does_not_fit_is_told_of() {
 #[test]
 fn a_plugin_whose_cases_fail_keeps_its_version_from_before() {
     let house = House::new();
-    let script = |seg: &str| format!("fn on_personalize(input) {{ #{{ vars: #{{ s: \"{seg}\" }} }} }}");
+    let script =
+        |seg: &str| format!("fn on_personalize(input) {{ #{{ vars: #{{ s: \"{seg}\" }} }} }}");
     let case = "[[case]]\nname = \"it is a\"\nhook = \"on_personalize\"\nexpect.vars.s = \"a\"\n";
     house.plugin("p", "on_personalize = {}", "", &script("a")).write("p/tests/t.toml", case);
     let plugins = house.open();
@@ -145,13 +148,16 @@ fn a_plugin_whose_cases_fail_keeps_its_version_from_before() {
     assert_eq!(says(&plugins), "a");
     house.write("p/main.rhai", &script("b"));
     let reloaded = plugins.reload(None);
-    assert_eq!(support::faults(&reloaded), "\
+    assert_eq!(
+        support::faults(&reloaded),
+        "\
 error[P0601]: its own case `it is a` fails: vars.s is \"b\", not \"a\"
   ┌─ p/tests/t.toml:2:8
  2│ name = \"it is a\"
   │        ^
   = hook on_personalize, plugin p@1.0.0
-  = help: mend the case or the script, or use force");
+  = help: mend the case or the script, or use force"
+    );
     assert_eq!(says(&plugins), "a");
     let reloaded = plugins.reload(Some(Options { force: true, ..house.options() }));
     assert!(reloaded.refused.is_empty());

@@ -1,6 +1,9 @@
 //! Plugins along the way of a message: one refuses at the door, one changes what is read, one chooses
 //! the way, one says what a reply means; and one that fails harms nobody else.
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use serde_json::json;
 
 use crate::place::Place;
 use crate::place::mail;
+use crate::place::request;
 use crate::support::process::wait_for;
 use crate::support::tools;
 use crate::support::world::DOMAIN;
@@ -167,7 +171,7 @@ fn a_plugin_says_what_a_reply_means() {
         "[hooks]\non_response = {}\n",
         r#"
         fn on_response(input) {
-            if input.code == 451 { return #{ class: "permanent", scope: "recipient" }; }
+            if input.code == 450 { return #{ class: "permanent", scope: "recipient" }; }
             #{}
         }"#,
     );
@@ -180,7 +184,7 @@ fn a_plugin_says_what_a_reply_means() {
 fn a_plugin_that_fails_harms_nobody_and_one_that_is_mended_is_taken_without_a_restart() {
     let scripts = Scripts::new();
     let script = |body: &str| format!("fn on_accept(input) {{ {body} }}");
-    let manifest = "[hooks]\non_accept = {}\n[budget]\ntime = \"20ms\"\noperations = 100000000\n";
+    let manifest = "[hooks]\non_accept = {}\n";
     scripts.put("endless", manifest, &script("loop {}"));
     let place = Place::with(Behaviour::Accept, &scripts.config());
     let to = format!("ann@{DOMAIN}");
@@ -195,4 +199,122 @@ fn a_plugin_that_fails_harms_nobody_and_one_that_is_mended_is_taken_without_a_re
     place.daemon.hang_up("the configuration was read again", 2);
     assert!(swaks(&place, &to, "hello").contains("250 2.0.0"));
     place.world.kept(1);
+}
+
+/// Answers HTTP: each request's path, and this body.
+fn answering(body: &'static str) -> (u16, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let line = lines.next().unwrap().unwrap();
+            let _fields =
+                lines.take_while(|line| line.as_ref().is_ok_and(|l| !l.is_empty())).count();
+            let _gone = tell.send(line);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    (port, told)
+}
+
+#[test]
+fn a_plugin_finds_out_about_a_recipient_once_and_the_template_says_it() {
+    let (port, asked) = answering(r#"{"city":"Ulm"}"#);
+    let scripts = Scripts::new();
+    scripts.put(
+        "finder",
+        "[hooks]\non_enrich = {}\n[permissions]\ncontact_fields = [\"email\"]\n\
+         http = [{ host = \"api.sink.example\", methods = [\"GET\"], timeout = \"2s\", \
+         max_body = \"4KB\" }]\n[cache]\non_enrich = { key = \"contact.email\", ttl = \"1h\", max = 100 }\n",
+        &format!(
+            r#"
+            fn on_enrich(input) {{
+                let said = http.get("http://api.sink.example:{port}/" + input.contact.email);
+                if said.status != 200 {{ return #{{}}; }}
+                #{{ attrs: #{{ city: said.json.city }} }}
+            }}"#
+        ),
+    );
+    let allow = scripts.config() + "allow_networks = [\"127.0.0.0/8\"]\n";
+    let place = Place::with(Behaviour::Accept, &allow);
+    let mut mail = mail(1);
+    mail["subject"] = json!("Hello {{ city }}");
+    place.inject(&mail);
+    place.inject(&mail);
+    for kept in place.world.kept(2) {
+        let text = String::from_utf8_lossy(&kept.message).into_owned();
+        assert!(text.contains("Subject: Hello Ulm\r\n"), "{text}\n{}", place.daemon.log());
+    }
+    let asked: Vec<_> = asked.try_iter().collect();
+    assert_eq!(asked, ["GET /r0@sink.example HTTP/1.1"], "the second time it is known");
+}
+
+#[test]
+fn a_plugin_reacts_to_an_open_and_not_twice_after_a_restart() {
+    let (port, asked) = answering("{}");
+    let scripts = Scripts::new();
+    scripts.put(
+        "watcher",
+        "[hooks]\non_event = {}\n[permissions]\n\
+         http = [{ host = \"api.sink.example\", methods = [\"GET\"], timeout = \"2s\", \
+         max_body = \"4KB\" }]\n",
+        &format!(
+            r#"
+            fn on_event(input) {{
+                for event in input.events {{
+                    if event.type != "message.opened" {{ continue; }}
+                    http.get("http://api.sink.example:{port}/" + event.type);
+                }}
+                #{{}}
+            }}"#
+        ),
+    );
+    let allow = scripts.config() + "allow_networks = [\"127.0.0.0/8\"]\n";
+    let mut place = Place::with(Behaviour::Accept, &allow);
+    let mut tracked = mail(1);
+    tracked["track"] = json!({ "opens": true });
+    place.inject(&tracked);
+    let text = String::from_utf8_lossy(&place.world.kept(1)[0].message).replace("=\r\n", "");
+    let base = format!("http://{}/o/", place.public);
+    let token = text.split(&base).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let said = request(place.public, "GET", &format!("/o/{token}"), "", "").unwrap();
+    assert_eq!(said.status, 200);
+    let first = asked.recv_timeout(Duration::from_secs(20)).ok();
+    let expected = Some("GET /message.opened HTTP/1.1".to_owned());
+    assert_eq!(first, expected, "{}", place.daemon.log());
+    let written = std::path::PathBuf::from(format!("{}-state/place", scripts.0.path().display()));
+    wait_for("the place", || written.exists());
+    std::thread::sleep(Duration::from_millis(200));
+    place.crash();
+    let said = request(place.public, "GET", &format!("/o/{token}"), "", "").unwrap();
+    assert_eq!(said.status, 200);
+    let second = asked.recv_timeout(Duration::from_secs(20));
+    assert!(second.is_ok(), "{}", place.daemon.log());
+    assert!(asked.recv_timeout(Duration::from_secs(1)).is_err(), "each is told once");
+}
+
+#[test]
+fn a_plugin_has_who_bounces_not_written_to_any_more() {
+    let scripts = Scripts::new();
+    scripts.put(
+        "sunset",
+        "[hooks]\non_bounce = {}\n",
+        r#"fn on_bounce(input) { #{ suppress: input.kind == "hard" && input.status == "5.1.1" } }"#,
+    );
+    let place = Place::with(Behaviour::Reject(1.0), &scripts.config());
+    let first = place.inject(&mail(1)).remove(0);
+    wait_for("its bounce", || place.trace(&first).contains("bounced"));
+    let again = || {
+        let id = place.inject(&mail(1)).remove(0);
+        wait_for("its end", || {
+            let trace = place.trace(&id);
+            trace.contains("bounced") || trace.contains("suppressed")
+        });
+        place.trace(&id).contains("suppressed")
+    };
+    wait_for("the suppression", again);
 }

@@ -93,6 +93,7 @@ impl World {
         let mut zone = Zone::default();
         zone.mx(DOMAIN, 10, "mx.sink.example");
         zone.address("mx.sink.example", own_address());
+        zone.address("api.sink.example", std::net::Ipv4Addr::LOCALHOST.into());
         let (dns, serve) = runtime.block_on(dns::bind(zone)).unwrap();
         runtime.spawn(serve);
         Self { dns, sink: address, ledger, kept, runtime }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use crate::section::section;
 use crate::value;
 
@@ -14,6 +16,9 @@ section! {
         /// A folder of files, each of which holds the secret of its name; systemd's credentials
         /// are such a folder.
         secrets: Option<PathBuf> = None, example "/run/credentials/maily.service";
+        /// Private, loopback and other special networks that plugins may ask by HTTP all the same.
+        #[serde(deserialize_with = "value::networks")]
+        allow_networks: Vec<IpNet> = Vec::new(), default [];
         /// Where plugins keep what they remember. It may be lost without harm.
         state: PathBuf = "/var/lib/maily/plugins".into(), default "/var/lib/maily/plugins";
     }
@@ -27,7 +32,7 @@ section! {
         name: String = String::new(), example "promo";
         /// Whether it is asked at all.
         #[serde(default = "value::yes")]
-        enabled: bool = true, default true;
+        enabled: bool = true, example false;
         /// Values for the settings that its manifest has.
         #[serde(default)]
         settings: toml::Table = toml::Table::new(), example { vip_orders = 5 };

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde_json::Map;
+use serde_json::Value;
+
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Diagnosis;
@@ -28,6 +31,8 @@ pub struct Job {
     pub stored: Arc<Stored>,
     /// What is sent.
     pub delivery: Delivery,
+    /// What plugins found out about its recipient.
+    pub found: Map<String, Value>,
     /// Whether it is made for this try alone.
     pub alone: bool,
     /// The memory that it takes, if it is.
@@ -74,7 +79,8 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         smtputf8: envelope.smtputf8,
         content: Content { head: bytes::Bytes::new(), message },
     };
-    Some(Job { attempt, stored, delivery, alone: false, written: None })
+    let found = Map::new();
+    Some(Job { attempt, stored, delivery, found, alone: false, written: None })
 }
 
 /// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
+use serde_json::Map;
+use serde_json::Value;
 
 use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::RecipientIndex;
@@ -109,8 +111,8 @@ impl Binder {
         Self { spool, shelf, veto, hostname, links, plugins, compiled }
     }
 
-    /// The message for this recipient; blocks. The same each time, unless a stored template that
-    /// is bound late has changed.
+    /// The message for this recipient, with what was found out about them; blocks. The same each
+    /// time, unless a stored template that is bound late has changed, or a plugin says otherwise.
     ///
     /// # Errors
     /// It is not to be sent.
@@ -119,6 +121,7 @@ impl Binder {
         stored: &Stored,
         index: RecipientIndex,
         to: &Mailbox,
+        found: &Map<String, Value>,
     ) -> Result<Bytes, Unbound> {
         let submission = &stored.submission;
         let (template, variables) = match &submission.body {
@@ -132,7 +135,7 @@ impl Binder {
         }
         let binding = Binding::decode(variables)
             .map_err(|_| never("what is this recipient's own cannot be read"))?;
-        let (binding, edits) = hooks::personalize(&self.plugins, addressed, binding)?;
+        let (binding, edits) = hooks::personalize(&self.plugins, addressed, binding, found)?;
         let rendering = Rendering {
             id: submission.id,
             recipient: index,

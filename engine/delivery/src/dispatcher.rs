@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde_json::Map;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
@@ -116,12 +118,12 @@ impl Dispatcher {
         let (timer, counting) = (Arc::clone(&clock), Arc::clone(&counters));
         let mut this = Self {
             scheduler,
-            loader: Loader::new(spool.clone(), loaded),
+            plugins: Arc::clone(&parts.asker.plugins),
+            loader: Loader::new(spool.clone(), parts.asker, loaded),
             routes: Routes::new(Arc::clone(&shared), found),
             signing,
             connections: Connections::new(shared, told),
             canceller: Canceller { spool: spool.clone(), events: events.clone() },
-            plugins: parts.plugins,
             reporter: Reporter::new(spool, events, timer, counting, reporting),
             clock,
             counters,
@@ -277,7 +279,7 @@ impl Dispatcher {
             }
         };
         match loaded.purpose {
-            Purpose::Attempt(attempt) => self.start(attempt, stored),
+            Purpose::Attempt(attempt) => self.start(attempt, stored, loaded.found),
             Purpose::Unroutable(attempt, outcome) => {
                 self.flying -= 1;
                 let recipients = attempt::recipients_at(&stored, &attempt.domain);
@@ -318,13 +320,14 @@ impl Dispatcher {
         }
     }
 
-    fn start(&mut self, attempt: Attempt, stored: Arc<Stored>) {
+    fn start(&mut self, attempt: Attempt, stored: Arc<Stored>, found: Map<String, Value>) {
         let (ticket, released) = (attempt.ticket, attempt.clone());
-        let Some(job) = attempt::prepare(attempt, stored) else {
+        let Some(mut job) = attempt::prepare(attempt, stored) else {
             self.flying -= 1;
             self.release(&released);
             return self.scheduler.forget(self.clock.now(), ticket);
         };
+        job.found = found;
         if let Some(job) = self.signing.sign(job) {
             self.send(job);
         }

@@ -1,5 +1,5 @@
-//! Asks plugins along the way of a message: by which pool it goes, what its recipient reads, whether
-//! it is sent as it is, and what a reply means.
+//! Asks plugins along the way of a message: by which pool it goes, what its recipient reads,
+//! whether it is sent as it is, and what a reply means.
 //!
 //! All of it is bounded by the plugins room; none of it is asked if nobody takes the hook.
 
@@ -10,6 +10,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 use maily_core::clock::Timestamp;
+use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::envelope::Stream;
@@ -33,7 +34,9 @@ use maily_plugins::input::ResponseInput;
 use maily_plugins::input::RouteInput;
 use maily_plugins::input::SendInput;
 use maily_plugins::set::Plugins;
+use maily_spool::body::Body;
 use maily_spool::submission::Spooled;
+use maily_spool::submission::Stored;
 
 use crate::attempt::Job;
 use crate::dropping::Addressed;
@@ -90,6 +93,31 @@ const fn class_name(class: Class) -> &'static str {
     }
 }
 
+/// Whom a message that is bound late is for; none if it is not, or what came with it cannot be
+/// read.
+pub fn contact(stored: &Stored) -> Option<Contact> {
+    let Body::Template { variables, .. } = &stored.submission.body else { return None };
+    let to = &stored.submission.envelope.recipients.first()?.forward_path.0;
+    let binding = Binding::decode(variables).ok()?;
+    Some(contact_of(to, &binding, variables_of(&binding)?))
+}
+
+/// The variables that came with a mail.
+fn variables_of(binding: &Binding) -> Option<Map<String, Value>> {
+    if binding.variables().is_empty() {
+        return Some(Map::new());
+    }
+    serde_json::from_slice(binding.variables()).ok()
+}
+
+/// A contact is what is known of a recipient: so far, what came with the mail.
+fn contact_of(to: &Mailbox, binding: &Binding, mut fields: Map<String, Value>) -> Contact {
+    if !binding.name().is_empty() {
+        fields.entry("name").or_insert_with(|| binding.name().into());
+    }
+    Contact::new(&to.to_string(), fields)
+}
+
 /// What one recipient reads: their part of the mailing, and changes of the header.
 ///
 /// # Errors
@@ -98,24 +126,24 @@ pub fn personalize(
     plugins: &Plugins,
     addressed: Addressed<'_>,
     binding: Binding,
+    found: &Map<String, Value>,
 ) -> Result<(Binding, HeaderEdits), Unbound> {
-    if !plugins.takes(Hook::OnPersonalize) {
+    let asks = plugins.takes(Hook::OnPersonalize);
+    if !asks && found.is_empty() {
         return Ok((binding, HeaderEdits::default()));
     }
-    let vars: Map<String, Value> = if binding.variables().is_empty() {
-        Map::new()
-    } else {
-        serde_json::from_slice(binding.variables())
-            .map_err(|_| unbound(5, 6, 0, "the variables are no JSON object"))?
-    };
-    // A contact is what is known of its recipient: so far, what came with the mail.
-    let mut fields = vars.clone();
-    if !binding.name().is_empty() {
-        fields.entry("name").or_insert_with(|| binding.name().into());
+    let vars = variables_of(&binding);
+    let mut vars = vars.ok_or_else(|| unbound(5, 6, 0, "the variables are no JSON object"))?;
+    for (name, value) in found {
+        // What came with the mail is known better.
+        vars.entry(name).or_insert_with(|| value.clone());
+    }
+    if !asks {
+        return Ok((bound(binding.name(), &vars)?, HeaderEdits::default()));
     }
     let campaign = &addressed.mailing.campaign;
     let personal = plugins.on_personalize(PersonalizeInput {
-        contact: Contact::new(&addressed.to.to_string(), fields),
+        contact: contact_of(addressed.to, &binding, vars.clone()),
         campaign: (!campaign.is_empty()).then(|| campaign.to_string()),
         vars,
         message_id: addressed.stored.submission.id.to_string(),
@@ -134,10 +162,13 @@ pub fn personalize(
     if let Some(subject) = personal.subject {
         edits.insert("Subject".to_owned(), Some(subject));
     }
-    let variables = serde_json::to_vec(&personal.vars).unwrap_or_default();
-    let binding = Binding::new(binding.name(), variables.into())
-        .map_err(|fault| unbound(4, 3, 0, &format!("variables of a plugin: {}", fault.detail)))?;
-    Ok((binding, edits))
+    Ok((bound(binding.name(), &personal.vars)?, edits))
+}
+
+fn bound(name: &str, vars: &Map<String, Value>) -> Result<Binding, Unbound> {
+    let variables = serde_json::to_vec(vars).unwrap_or_default();
+    Binding::new(name, variables.into())
+        .map_err(|fault| unbound(4, 3, 0, &format!("variables of a plugin: {}", fault.detail)))
 }
 
 /// A message with the changes that plugins make of its header.

@@ -1,6 +1,7 @@
 //! The timer: the one loop that drives the queue. Door: [`dispatcher::Dispatcher`].
 #![forbid(unsafe_code)]
 
+pub mod asking;
 pub mod attempt;
 pub mod binding;
 pub mod cancel;

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use maily_core::queue::policy::Policy;
 use maily_core::queue::scheduler::Scheduler;
 use maily_events::recorder::Recorder;
-use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
+use crate::asking::Asker;
 use crate::control::Command;
 use crate::counters::Counters;
 use crate::reports::Reporting;
@@ -33,8 +33,8 @@ pub struct Parts {
     pub counters: Arc<Counters>,
     /// Who signs, and where it comes back.
     pub signing: (Signing, mpsc::UnboundedReceiver<Signed>),
-    /// Who says how mail goes.
-    pub plugins: Arc<Plugins>,
+    /// Who says how mail goes, and finds out about recipients.
+    pub asker: Asker,
     /// What operators say.
     pub commands: mpsc::Receiver<Command>,
 }

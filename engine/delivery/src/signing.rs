@@ -248,7 +248,7 @@ fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
         let [(index, recipient)] = job.delivery.recipients.as_slice() else {
             return Err(failed(5, 3, 5, "a message that is bound late has one recipient"));
         };
-        let bound = tools.binder.bind(&job.stored, *index, &recipient.forward_path.0);
+        let bound = tools.binder.bind(&job.stored, *index, &recipient.forward_path.0, &job.found);
         job.delivery.content.message = bound.map_err(unmade)?;
     }
     hooks::last_look(&tools.plugins, job).map_err(unmade)?;

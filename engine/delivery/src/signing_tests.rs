@@ -132,7 +132,8 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         number: 1,
     };
     let stored = Arc::new(Stored { submission, unsettled: Vec::new() });
-    Job { attempt, stored, delivery, alone: false, written: None }
+    let found = serde_json::Map::new();
+    Job { attempt, stored, delivery, found, alone: false, written: None }
 }
 
 fn head(job: &Job) -> String {

@@ -1,9 +1,10 @@
-//! Posts to a URL: what webhooks need of HTTP (RFC 9110), over TLS or in clear.
+//! Posts to a URL, or asks it: what webhooks and plugins need of HTTP (RFC 9110), over TLS or in
+//! clear.
 //!
 //! The URL is somebody else's word. Its name is looked up once, and the connection goes to an
 //! address that was looked at: one inside our own network is refused unless it is listed. Redirects
-//! are answers like any other; nothing follows them, and nothing of an answer but its status is
-//! read.
+//! are answers like any other; nothing follows them, and of an answer no more is read than was
+//! asked for.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,9 +12,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytes::BytesMut;
+use http_body_util::BodyExt;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::Uri;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header;
 use hyper_util::rt::TokioIo;
@@ -102,6 +106,19 @@ fn failed(error: impl fmt::Display) -> PostError {
     PostError::Failed(error.to_string().into())
 }
 
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// How (RFC 9110 9).
+    pub method: &'a str,
+    /// Header fields beside ours.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// What is sent.
+    pub body: Bytes,
+    /// Octets of the answer's body that are read; the rest is left.
+    pub answer_octets_max: usize,
+}
+
 /// What posts.
 pub struct Poster {
     resolver: Resolver,
@@ -130,23 +147,47 @@ impl Poster {
         tokio::time::timeout(POST_TIMEOUT, posting).await.unwrap_or(Err(PostError::TooSlow))
     }
 
+    /// Asks as told; gives the status of the answer and so much of its body.
+    ///
+    /// # Errors
+    /// There is none within the time.
+    pub async fn ask(
+        &self,
+        target: &Target,
+        question: Question<'_>,
+        timeout: Duration,
+    ) -> Result<(u16, Bytes), PostError> {
+        let asking = self.connect_and_ask(target, question);
+        tokio::time::timeout(timeout, asking).await.unwrap_or(Err(PostError::TooSlow))
+    }
+
     async fn connect_and_post(
         &self,
         target: &Target,
         fields: &[(&str, String)],
         body: Bytes,
     ) -> Result<u16, PostError> {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let question = Question { method: "POST", fields: &fields, body, answer_octets_max: 0 };
+        self.connect_and_ask(target, question).await.map(|(status, _)| status)
+    }
+
+    async fn connect_and_ask(
+        &self,
+        target: &Target,
+        question: Question<'_>,
+    ) -> Result<(u16, Bytes), PostError> {
         let address = self.address(&target.host).await?;
         let place = SocketAddr::new(address, target.port);
         let stream = TcpStream::connect(place).await.map_err(failed)?;
         if !target.tls {
-            return exchange(stream, target, fields, body).await;
+            return exchange(stream, target, question).await;
         }
         let tls = self.tls.as_ref().ok_or_else(|| failed("there are no issuers to verify by"))?;
         let config = tls.config(TlsPolicy::Verify).map_err(failed)?;
         let name = ServerName::try_from(target.host.to_string()).map_err(failed)?;
         let stream = TlsConnector::from(config).connect(name, stream).await.map_err(failed)?;
-        exchange(stream, target, fields, body).await
+        exchange(stream, target, question).await
     }
 
     async fn address(&self, host: &str) -> Result<IpAddr, PostError> {
@@ -160,32 +201,55 @@ impl Poster {
 async fn exchange<S>(
     stream: S,
     target: &Target,
-    fields: &[(&str, String)],
-    body: Bytes,
-) -> Result<u16, PostError>
+    question: Question<'_>,
+) -> Result<(u16, Bytes), PostError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut request = Request::post(&*target.path)
+    let mut request = Request::builder()
+        .method(question.method)
+        .uri(&*target.path)
         .header(header::HOST, &*target.authority)
-        .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, concat!("Maily/", env!("CARGO_PKG_VERSION")))
         .header(header::CONNECTION, "close");
-    for (name, value) in fields {
-        request = request.header(*name, value);
+    let named = |name| question.fields.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    if !question.body.is_empty() && !named("content-type") {
+        request = request.header(header::CONTENT_TYPE, "application/json");
     }
-    let request = request.body(Full::new(body)).map_err(failed)?;
+    for (name, value) in question.fields {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(question.body)).map_err(failed)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let mut connection = std::pin::pin!(connection);
-    let mut answered = std::pin::pin!(sender.send_request(request));
+    let mut answered = std::pin::pin!(async {
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let body = gather(answer.into_body(), question.answer_octets_max).await?;
+        Ok((status, body))
+    });
     let mut open = true;
     loop {
         tokio::select! {
-            answer = &mut answered => return answer.map(|it| it.status().as_u16()).map_err(failed),
+            answer = &mut answered => return answer,
             // What ended it is told by the answer that does not come.
             _ = &mut connection, if open => open = false,
         }
     }
+}
+
+/// So much of a body, and no more.
+async fn gather(mut body: Incoming, octets_max: usize) -> Result<Bytes, PostError> {
+    let mut gathered = BytesMut::new();
+    while gathered.len() < octets_max
+        && let Some(frame) = body.frame().await
+    {
+        if let Ok(octets) = frame.map_err(failed)?.into_data() {
+            let room = octets_max - gathered.len();
+            gathered.extend_from_slice(octets.get(..room).unwrap_or(&octets));
+        }
+    }
+    Ok(gathered.freeze())
 }
 
 #[cfg(test)]

@@ -47,4 +47,5 @@ pub mod telling;
 pub mod templates;
 mod tokens;
 mod unsubscribing;
+pub mod watching;
 mod words;

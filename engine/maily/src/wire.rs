@@ -17,6 +17,7 @@ use maily_config::config::receiving::Listener as Listening;
 use maily_core::clock::Clock;
 use maily_core::dkim::keyring::Keyring;
 use maily_core::queue::scheduler::Scheduler;
+use maily_delivery::asking::Asker;
 use maily_delivery::control::Control;
 use maily_delivery::counters::Counters;
 use maily_delivery::dispatcher::Dispatcher;
@@ -71,7 +72,7 @@ pub struct Daemon {
     config: Config,
     clock: Arc<dyn Clock>,
     receiving: Receiving,
-    plugins: Arc<Plugins>,
+    asker: Asker,
     pulse: Arc<Pulse>,
     reloads: Arc<Reloads>,
     settings: watch::Sender<Deciding>,
@@ -97,10 +98,12 @@ impl Daemon {
         let counters = Arc::new(Counters::default());
         let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
         let seed = clock.now().as_micros();
-        let plugins = scripting::open(config, &clock)?;
-        let receiving = Receiving::new(config, &spool, &events, &clock, &plugins).map_err(wrong)?;
+        let scripts = scripting::open(config, &clock)?;
+        let asker = scripts.asker.clone();
+        let receiving =
+            Receiving::new(config, &spool, &events, &clock, &asker.plugins).map_err(wrong)?;
         let records = Records::open(config, &clock).await?;
-        let late = records.late(&clock, &plugins);
+        let late = records.late(&clock, &asker.plugins);
         let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
         let tools = first.tools.clone();
         let scheduler = Scheduler::new(first.policy.clone(), seed);
@@ -113,20 +116,16 @@ impl Daemon {
             settings: deciding,
             counters: Arc::clone(&counters),
             signing: signing(config, tools, &clock)?,
-            plugins: Arc::clone(&plugins),
+            asker: asker.clone(),
             commands,
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
-        let (mut smtp, mut listeners) = (Vec::new(), Vec::new());
-        for (live, listener, bound) in listen(config, &receiving)? {
-            smtp.push(bound.local_addr()?);
-            listeners.push(live);
-            sessions.spawn(Listener::serve(listener, bound, draining.clone()));
-        }
+        let (smtp, listeners) = receive(config, &receiving, &draining, &mut sessions)?;
         let mail = mail(&receiving, &control, &events, &records, &draining);
+        let mut watching = JoinSet::new();
+        scripts.serve(config, &mail, &clock, &mut watching);
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &draining);
-        let mut watching = JoinSet::new();
         watching.spawn(receiving.gate().watch());
         let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
@@ -145,7 +144,7 @@ impl Daemon {
             config: config.clone(),
             clock,
             receiving,
-            plugins,
+            asker,
             pulse,
             reloads,
             settings,
@@ -171,14 +170,16 @@ impl Daemon {
         new.keep_open(&self.config);
         let receiving = self.receiving.again(&new)?;
         let records = self.fronts.renewed()?;
-        let late = records.late(&self.clock, &self.plugins);
+        let late = records.late(&self.clock, &self.asker.plugins);
         let scripts = scripting::options(&new)?;
+        let poster = scripting::poster(&new, &self.clock)?;
         let settings = settings(&new, &self.clock, receiving.door(), &late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
         let fronts = self.fronts.prepare(&new, records)?;
         // From here on nothing can fail.
-        scripting::reload(&self.plugins, scripts);
+        scripting::reload(&self.asker.plugins, scripts);
+        self.asker.ask_by(poster);
         self.fronts.change(fronts);
         self.settings.send_replace(settings);
         self.retain.send_replace(new.events.retention);
@@ -296,6 +297,22 @@ fn cannot_listen(address: SocketAddr, what: &str, error: std::io::Error) -> Fail
     };
     let text = format!("cannot listen on {address} for {what}");
     Failure::new(exit, anyhow::Error::from(error).context(text))
+}
+
+/// Starts to take mail; gives where, and how each listener is told what to do.
+fn receive(
+    config: &Config,
+    receiving: &Receiving,
+    draining: &watch::Receiver<bool>,
+    sessions: &mut JoinSet<()>,
+) -> Result<(Vec<SocketAddr>, Vec<Live>), Failure> {
+    let (mut smtp, mut listeners) = (Vec::new(), Vec::new());
+    for (live, listener, bound) in listen(config, receiving)? {
+        smtp.push(bound.local_addr()?);
+        listeners.push(live);
+        sessions.spawn(Listener::serve(listener, bound, draining.clone()));
+    }
+    Ok((smtp, listeners))
 }
 
 /// The way of mail, as far as HTTP goes along it.

@@ -78,11 +78,13 @@ mod tests {
 
     #[test]
     fn a_message_is_shown_decoded() {
-        let message = "From: a@example.net\r\nSubject: =?utf-8?B?Z3LDvG4=?=\r\n =?utf-8?B?IQ==?=\r\n\
+        let message = "From: a@example.net\r\n\
+            Subject: =?utf-8?B?Z3LDvG4=?=\r\n =?utf-8?B?IQ==?=\r\n\
             X-A: one\r\n two\r\nx-a: 3\r\nMIME-Version: 1.0\r\n\
             Content-Type: multipart/alternative; boundary=b\r\n\r\n\
-            --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
-            aGVsbG8=\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>hello</p>\r\n--b--\r\n";
+            --b\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Content-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n\
+            --b\r\nContent-Type: text/html\r\n\r\n<p>hello</p>\r\n--b--\r\n";
         let shown = Shown::whole(message.as_bytes());
         assert_eq!(shown.subject, "gr\u{fc}n!");
         assert_eq!(shown.headers["x-a"], "one two");
