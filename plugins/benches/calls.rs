@@ -75,8 +75,17 @@ fn measure(name: &str, mut what: impl FnMut()) -> f64 {
     best
 }
 
-fn raw(script: &str, function: &str, argument: &Dynamic) -> impl FnMut() {
-    let engine = Engine::new();
+/// The interpreter alone; guarded, it has the limits that any host would set, and a flag.
+fn raw(script: &str, function: &str, argument: &Dynamic, guarded: bool) -> impl FnMut() {
+    let mut engine = Engine::new();
+    if guarded {
+        let flag = std::sync::atomic::AtomicBool::new(false);
+        engine.set_max_operations(50_000).set_max_string_size(65_536).set_max_array_size(8_192);
+        engine.set_max_map_size(1_024).set_max_call_levels(24);
+        engine.on_progress(move |_| {
+            flag.load(std::sync::atomic::Ordering::Relaxed).then_some(Dynamic::UNIT)
+        });
+    }
     let ast = engine.compile(script).unwrap();
     let (function, argument) = (function.to_owned(), argument.clone());
     move || {
@@ -117,7 +126,10 @@ fn main() {
     let mut map = Map::new();
     map.insert("domain".into(), "x.example".into());
     map.insert("class".into(), "bulk".into());
-    let small_raw = measure("small hook, interpreter alone", raw(SMALL, "on_route", &map.into()));
+    let map = Dynamic::from(map);
+    measure("small hook, interpreter without limits", raw(SMALL, "on_route", &map, false));
+    let guarded = raw(SMALL, "on_route", &map, true);
+    let small_raw = measure("small hook, interpreter with limits", guarded);
     let small = measure("small hook, on_route", || {
         black_box(plugins.on_route(black_box(&route)));
     });
@@ -136,7 +148,9 @@ fn main() {
     }
     let mut outer = Map::new();
     outer.insert("contact".into(), map.into());
-    measure("22 fields, interpreter alone, cloned", raw(LARGE, "on_personalize", &outer.into()));
+    let outer = Dynamic::from(outer);
+    let cloned = raw(LARGE, "on_personalize", &outer, true);
+    measure("22 fields, interpreter with limits, cloned", cloned);
     let plugin = plugins.order(Hook::OnPersonalize).remove(0);
     measure("22 fields, on_personalize", || {
         let asked = plugin.ask::<_, PersonalizeAnswer>(

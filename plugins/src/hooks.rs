@@ -113,9 +113,9 @@ impl Plugins {
         if !self.takes(Hook::OnAccept) {
             return all;
         }
-        for plugin in self.order(Hook::OnAccept) {
+        for plugin in self.loaded().order(Hook::OnAccept) {
             let label = plugin.program.label();
-            match self.ask::<_, AcceptAnswer>(&plugin, Hook::OnAccept, input) {
+            match self.ask::<_, AcceptAnswer>(plugin, Hook::OnAccept, input) {
                 Ok(answer) => {
                     all.headers.extend(answer.headers);
                     if answer.verdict != Verdict::Accept {
@@ -142,11 +142,11 @@ impl Plugins {
             return Ok(None);
         }
         let mut known = None;
-        for plugin in self.order(Hook::OnSegment) {
+        for plugin in self.loaded().order(Hook::OnSegment) {
             if !plugin.takes(Hook::OnSegment, input.subject()) {
                 continue;
             }
-            match self.ask::<_, SegmentAnswer>(&plugin, Hook::OnSegment, input) {
+            match self.ask::<_, SegmentAnswer>(plugin, Hook::OnSegment, input) {
                 Ok(answer) if answer.member => return Ok(Some(answer)),
                 Ok(answer) => known = Some(answer),
                 Err(failure) if failure.policy == Policy::Open => {}
@@ -163,12 +163,12 @@ impl Plugins {
             all.vars = input.vars;
             return all;
         }
-        for plugin in self.order(Hook::OnPersonalize) {
+        for plugin in self.loaded().order(Hook::OnPersonalize) {
             if !plugin.takes(Hook::OnPersonalize, input.subject()) {
                 continue;
             }
             let by = plugin.program.label().to_owned();
-            match self.ask::<_, PersonalizeAnswer>(&plugin, Hook::OnPersonalize, &input) {
+            match self.ask::<_, PersonalizeAnswer>(plugin, Hook::OnPersonalize, &input) {
                 Ok(answer) => {
                     input.vars.extend(answer.vars);
                     all.headers.extend(answer.headers);
@@ -198,11 +198,11 @@ impl Plugins {
     /// Which variant of an experiment a contact sees; none if there are no variants.
     pub fn on_variant(&self, input: &VariantInput) -> Option<String> {
         if self.takes(Hook::OnVariant) {
-            for plugin in self.order(Hook::OnVariant) {
+            for plugin in self.loaded().order(Hook::OnVariant) {
                 if !plugin.takes(Hook::OnVariant, input.subject()) {
                     continue;
                 }
-                let asked = self.ask::<_, VariantAnswer>(&plugin, Hook::OnVariant, input);
+                let asked = self.ask::<_, VariantAnswer>(plugin, Hook::OnVariant, input);
                 let named = asked.ok().and_then(|answer| answer.variant);
                 if let Some(variant) = named.filter(|name| input.variants.contains(name)) {
                     return Some(variant);
@@ -221,8 +221,8 @@ impl Plugins {
         if !self.takes(Hook::OnRoute) {
             return all;
         }
-        for plugin in self.order(Hook::OnRoute) {
-            if let Ok(answer) = self.ask::<_, RouteAnswer>(&plugin, Hook::OnRoute, input) {
+        for plugin in self.loaded().order(Hook::OnRoute) {
+            if let Ok(answer) = self.ask::<_, RouteAnswer>(plugin, Hook::OnRoute, input) {
                 all.pool = answer.pool.or(all.pool);
                 all.priority = answer.priority.or(all.priority);
                 all.not_before = answer.not_before.or(all.not_before);
@@ -237,8 +237,8 @@ impl Plugins {
         if !self.takes(Hook::OnSend) {
             return all;
         }
-        for plugin in self.order(Hook::OnSend) {
-            let fate = match self.ask::<_, SendAnswer>(&plugin, Hook::OnSend, input) {
+        for plugin in self.loaded().order(Hook::OnSend) {
+            let fate = match self.ask::<_, SendAnswer>(plugin, Hook::OnSend, input) {
                 Ok(answer) => {
                     all.headers.extend(answer.headers);
                     match (answer.skip, answer.hold) {
@@ -260,8 +260,8 @@ impl Plugins {
     /// What a reply means. The first plugin that says something decides.
     pub fn on_response(&self, input: &ResponseInput) -> ResponseAnswer {
         if self.takes(Hook::OnResponse) {
-            for plugin in self.order(Hook::OnResponse) {
-                let asked = self.ask::<_, ResponseAnswer>(&plugin, Hook::OnResponse, input);
+            for plugin in self.loaded().order(Hook::OnResponse) {
+                let asked = self.ask::<_, ResponseAnswer>(plugin, Hook::OnResponse, input);
                 if let Ok(answer) = asked
                     && answer != ResponseAnswer::default()
                 {

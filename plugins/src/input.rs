@@ -1,7 +1,6 @@
 //! What each hook is given: typed values, which scripts see as views. One struct for each hook.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rhai::Dynamic;
 use serde::Deserialize;
@@ -9,8 +8,8 @@ use serde::Deserializer;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::show::Show;
 use crate::value;
-use crate::value::Lens;
 use crate::value::View;
 
 /// A contact: `email` and whatever else is known. Made once and shown to all plugins.
@@ -24,7 +23,7 @@ pub struct Facts(View);
 /// What a hook is given.
 pub trait Input {
     /// As scripts see it, with as much of the contact as a plugin may see.
-    fn view(&self, lens: &Arc<Lens>) -> View;
+    fn show(&self, show: Show<'_>) -> Dynamic;
 
     /// The message that it is about, for faults.
     fn message_id(&self) -> Option<&str> {
@@ -66,10 +65,6 @@ impl Contact {
             Value::Null => None,
             other => Some(other.to_string()),
         }
-    }
-
-    fn seen(&self, lens: &Arc<Lens>) -> View {
-        self.0.through(lens)
     }
 }
 
@@ -139,12 +134,11 @@ fn header_view(headers: &BTreeMap<String, String>) -> View {
 }
 
 impl Input for AcceptInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .text("queue_id", &self.queue_id)
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.text("queue_id", &self.queue_id)
             .text("reverse_path", &self.reverse_path)
             .texts("recipients", self.recipients.iter().map(String::as_str))
-            .view("headers", header_view(&self.headers))
+            .view("headers", || header_view(&self.headers))
             .text("subject", &self.subject)
             .number("size", self.size)
             .text("ip", &self.ip)
@@ -168,8 +162,8 @@ pub struct EnrichInput {
 }
 
 impl Input for EnrichInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input").view("contact", self.contact.seen(lens)).done()
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.contact(&self.contact.0).done()
     }
 
     fn cache_key(&self, path: &str) -> Option<String> {
@@ -188,11 +182,8 @@ pub struct SegmentInput {
 }
 
 impl Input for SegmentInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .text("segment", &self.segment)
-            .view("contact", self.contact.seen(lens))
-            .done()
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.text("segment", &self.segment).contact(&self.contact.0).done()
     }
 
     fn subject(&self) -> Option<&str> {
@@ -215,11 +206,10 @@ pub struct PersonalizeInput {
 }
 
 impl Input for PersonalizeInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .view("contact", self.contact.seen(lens))
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.contact(&self.contact.0)
             .text_option("campaign", self.campaign.as_deref())
-            .view("vars", View::of_json("vars", &self.vars))
+            .view("vars", || View::of_json("vars", &self.vars))
             .text("message_id", &self.message_id)
             .done()
     }
@@ -246,9 +236,8 @@ pub struct VariantInput {
 }
 
 impl Input for VariantInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .view("contact", self.contact.seen(lens))
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.contact(&self.contact.0)
             .text("experiment", &self.experiment)
             .texts("variants", self.variants.iter().map(String::as_str))
             .done()
@@ -282,16 +271,15 @@ pub struct RouteInput {
 }
 
 impl Input for RouteInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .text("queue_id", &self.queue_id)
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.text("queue_id", &self.queue_id)
             .text("reverse_path", &self.reverse_path)
             .text("domain", &self.domain)
             .text("class", &self.class)
             .text_option("campaign", self.campaign.as_deref())
             .text_option("tenant", self.tenant.as_deref())
             .text("pool", &self.pool)
-            .view("meta", self.meta.0.clone())
+            .view("meta", || self.meta.0.clone())
             .done()
     }
 
@@ -321,15 +309,14 @@ pub struct SendInput {
 }
 
 impl Input for SendInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .text("queue_id", &self.queue_id)
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.text("queue_id", &self.queue_id)
             .text("recipient", &self.recipient)
-            .view("headers", header_view(&self.headers))
+            .view("headers", || header_view(&self.headers))
             .text("subject", &self.subject)
             .text("html", &self.html)
             .text("text", &self.text)
-            .view("meta", self.meta.0.clone())
+            .view("meta", || self.meta.0.clone())
             .done()
     }
 
@@ -359,9 +346,8 @@ pub struct ResponseInput {
 }
 
 impl Input for ResponseInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .number("code", self.code)
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.number("code", self.code)
             .text_option("status", self.status.as_deref())
             .text("text", &self.text)
             .text("site", &self.site)
@@ -393,13 +379,12 @@ pub struct ReportInput {
 }
 
 impl Input for ReportInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .text("recipient", &self.recipient)
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.text("recipient", &self.recipient)
             .text("kind", &self.kind)
             .text_option("status", self.status.as_deref())
             .text("text", &self.text)
-            .view("contact", self.contact.seen(lens))
+            .contact(&self.contact.0)
             .text_option("message_id", self.message_id.as_deref())
             .text_option("campaign", self.campaign.as_deref())
             .done()
@@ -421,11 +406,8 @@ pub struct TrackInput {
 }
 
 impl Input for TrackInput {
-    fn view(&self, lens: &Arc<Lens>) -> View {
-        View::closed("input")
-            .view("event", self.event.0.clone())
-            .view("contact", self.contact.seen(lens))
-            .done()
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.view("event", || self.event.0.clone()).contact(&self.contact.0).done()
     }
 }
 
@@ -438,9 +420,9 @@ pub struct EventInput {
 }
 
 impl Input for EventInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
+    fn show(&self, show: Show<'_>) -> Dynamic {
         let events = self.events.iter().map(|event| Dynamic::from(event.0.clone()));
-        View::closed("input").with("events", Dynamic::from_array(events.collect())).done()
+        show.with("events", || Dynamic::from_array(events.collect())).done()
     }
 }
 
@@ -455,8 +437,8 @@ pub struct TimerInput {
 }
 
 impl Input for TimerInput {
-    fn view(&self, _lens: &Arc<Lens>) -> View {
-        View::closed("input").number("now", self.now).text("name", &self.name).done()
+    fn show(&self, show: Show<'_>) -> Dynamic {
+        show.number("now", self.now).text("name", &self.name).done()
     }
 
     fn subject(&self) -> Option<&str> {

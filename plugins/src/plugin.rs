@@ -207,7 +207,7 @@ impl Plugin {
             failure.fault.follows = Some(seat.follows());
             return Round::Done(Err(failure));
         }
-        let round = self.run(shared, hook, input, memo, seat.allowance, begin);
+        let round = self.run_at(shared, hook, input, memo, (seat.allowance, begin, begin));
         let micros = shared.clock.now().since(begin);
         match round {
             Round::Wants(request) => {
@@ -240,6 +240,17 @@ impl Plugin {
         allowance: Allowance,
         now: Timestamp,
     ) -> Round<O> {
+        self.run_at(shared, hook, input, memo, (allowance, now, shared.clock.now()))
+    }
+
+    fn run_at<I: Input, O: Answer>(
+        &self,
+        shared: &Shared,
+        hook: Hook,
+        input: &I,
+        memo: &mut Memo,
+        (allowance, now, begin): (Allowance, Timestamp, Timestamp),
+    ) -> Round<O> {
         let program = &self.program;
         let worker = program.worker(&shared.base);
         let kv = Arc::clone(&shared.kv);
@@ -247,8 +258,8 @@ impl Plugin {
             host.begin(hook, now, kv);
             std::mem::swap(&mut host.memo, memo);
         });
-        let view = input.view(&program.lens);
-        let answered = program.call(&shared.base, &worker, hook, view, allowance);
+        let shown = input.show(program.show());
+        let answered = program.call(&shared.base, &worker, hook, shown, (allowance, begin));
         let (mut effects, wanted) = worker.handle.with(|host| {
             std::mem::swap(&mut host.memo, memo);
             host.memo.clear();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use maily_core::clock::Timestamp;
 use parking_lot::Mutex;
 use rhai::AST;
 use rhai::Dynamic;
@@ -33,6 +34,7 @@ use crate::package::MAIN;
 use crate::package::Package;
 use crate::script;
 use crate::script::Seen;
+use crate::show::Show;
 use crate::surface::getters;
 use crate::value;
 use crate::value::Lens;
@@ -71,7 +73,10 @@ pub struct Program {
     pub warnings: Vec<Fault>,
     parts: Parts,
     ast: AST,
-    workers: Mutex<Vec<Worker>>,
+    /// Names of properties that its scripts can ask an input for; none if it could be any.
+    wanted: Option<Vec<String>>,
+    /// Boxed: an interpreter is large, and is taken and given back for each call.
+    workers: Mutex<Vec<Box<Worker>>>,
 }
 
 /// What is being loaded.
@@ -116,11 +121,11 @@ impl Program {
             unoptimized: given.unoptimized,
         };
         let mut loading = Loading { base, package: &package, label, parts, warnings: Vec::new() };
-        let ast = loading.scripts()?;
+        let (ast, wanted) = loading.scripts()?;
         let (parts, warnings) = (loading.parts, loading.warnings);
         let lens = Arc::new(Lens::new(&manifest.permissions.contact_fields));
         let workers = Mutex::new(Vec::new());
-        Ok(Self { package, profile, lens, warnings, parts, ast, workers })
+        Ok(Self { package, profile, lens, warnings, parts, ast, wanted, workers })
     }
 
     /// Name and version.
@@ -129,13 +134,13 @@ impl Program {
     }
 
     /// An interpreter that is free, or a new one.
-    pub fn worker(&self, base: &Base) -> Worker {
+    pub fn worker(&self, base: &Base) -> Box<Worker> {
         let free = self.workers.lock().pop();
-        free.unwrap_or_else(|| Worker::new(base, &self.parts))
+        free.unwrap_or_else(|| Box::new(Worker::new(base, &self.parts)))
     }
 
     /// Gives an interpreter back.
-    pub fn give_back(&self, worker: Worker) {
+    pub fn give_back(&self, worker: Box<Worker>) {
         let mut workers = self.workers.lock();
         if workers.len() < WORKERS_MAX {
             workers.push(worker);
@@ -148,10 +153,15 @@ impl Program {
         base: &Base,
         worker: &Worker,
         hook: Hook,
-        input: View,
-        allowance: Allowance,
+        input: Dynamic,
+        (allowance, begin): (Allowance, Timestamp),
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        worker.call(base, &self.ast, hook.name(), Dynamic::from(input), allowance)
+        worker.call(base, &self.ast, hook.name(), input, (allowance, begin))
+    }
+
+    /// How inputs are shown to it.
+    pub fn show(&self) -> Show<'_> {
+        Show::new(&self.lens, self.wanted.as_deref())
     }
 
     /// Whether an expression is true of an answer and its input; if not, what is wrong.
@@ -166,7 +176,7 @@ impl Program {
         let mut scope = Scope::new();
         scope.push_dynamic("result", value::shown("result", answer, 1));
         scope.push_dynamic("input", value::shown("input", input, 1));
-        let held = worker.guarded(base, load_allowance(), || {
+        let held = worker.guarded(base, load_allowance(base), || {
             worker.engine().eval_expression_with_scope::<bool>(&mut scope, expression)
         });
         self.give_back(worker);
@@ -218,7 +228,7 @@ impl Loading<'_> {
     }
 
     /// Modules first, then the main script.
-    fn scripts(&mut self) -> Result<AST, Refused> {
+    fn scripts(&mut self) -> Result<(AST, Option<Vec<String>>), Refused> {
         let mut looks = BTreeMap::new();
         for (file, source) in &self.package.scripts {
             looks.insert(file.clone(), self.look(file, source)?);
@@ -243,7 +253,9 @@ impl Loading<'_> {
         let ast = self.main()?;
         self.hooks(&ast)?;
         self.unused(&looks);
-        Ok(ast)
+        let named = looks.values().flat_map(|seen| seen.properties.iter().cloned());
+        let wanted = (!looks.values().any(|seen| seen.reckons)).then(|| named.collect());
+        Ok((ast, wanted))
     }
 
     /// Compiles without any optimizing, so that all names are still there, and looks through it.
@@ -318,7 +330,7 @@ impl Loading<'_> {
         let worker = Worker::new(self.base, &self.parts);
         let mut ast = self.compile(&worker, &Scope::new(), &file, source)?;
         ast.set_source(file.as_str());
-        let made = worker.guarded(self.base, load_allowance(), || {
+        let made = worker.guarded(self.base, load_allowance(self.base), || {
             Module::eval_ast_as_new(Scope::new(), &ast, worker.engine())
         });
         let mut module = made.map_err(|error| {
@@ -354,7 +366,7 @@ impl Loading<'_> {
         let ast = self.compile(&worker, &Scope::new(), MAIN, source)?;
         let mut scope = Scope::new();
         worker
-            .guarded(self.base, load_allowance(), || {
+            .guarded(self.base, load_allowance(self.base), || {
                 worker.engine().run_ast_with_scope(&mut scope, &ast)
             })
             .map_err(|error| self.refuse(&worker, &error))?;
@@ -430,6 +442,7 @@ impl Loading<'_> {
     }
 }
 
-const fn load_allowance() -> Allowance {
-    Allowance { time: limits::LOAD_TIME_MAX, operations: limits::OPERATIONS_MAX }
+fn load_allowance(base: &Base) -> (Allowance, Timestamp) {
+    let (time, operations) = (limits::LOAD_TIME_MAX, limits::OPERATIONS_MAX);
+    (Allowance { time, operations }, base.watchdog.now())
 }

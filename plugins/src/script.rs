@@ -11,11 +11,33 @@ use rhai::Stmt;
 
 use crate::surface::NAMES;
 
+/// Functions that take a map as a whole, or one of its properties by a reckoned name.
+const WHOLE: &[&str] = &[
+    "get",
+    "contains",
+    "keys",
+    "values",
+    "to_map",
+    "to_string",
+    "to_debug",
+    "to_json",
+    "print",
+    "debug",
+    "mixin",
+    "merge",
+    "fill_with",
+    "drain",
+    "retain",
+    "remove",
+];
+
 /// What was seen in a script.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Names of properties.
     pub properties: BTreeSet<String>,
+    /// Whether it reckons which property it wants, or takes a map as a whole.
+    pub reckons: bool,
     /// Parts of the host that are used, and where first.
     pub uses: Vec<(String, String, Position)>,
     /// Names of the host that the script takes for its own, and where.
@@ -53,6 +75,10 @@ fn expression(seen: &mut Seen, expr: &Expr) {
         Expr::Property(property, _) => {
             seen.properties.insert(property.2.to_string());
         }
+        Expr::Index(..) => seen.reckons = true,
+        Expr::MethodCall(call, _) | Expr::FnCall(call, _) => {
+            seen.reckons |= WHOLE.contains(&call.name.as_str());
+        }
         Expr::Dot(pair, ..) => {
             let Expr::Variable(variable, ..) = &pair.lhs else { return };
             let name = variable.1.as_str();
@@ -83,6 +109,7 @@ fn statement(seen: &mut Seen, stmt: &Stmt) {
                 takes(counter.as_str(), *position);
             }
         }
+        Stmt::FnCall(call, _) => seen.reckons |= WHOLE.contains(&call.name.as_str()),
         Stmt::Import(import, position) => match &import.0 {
             Expr::StringConstant(path, _) => {
                 let name = import.1.as_str().to_owned();

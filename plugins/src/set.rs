@@ -169,6 +169,11 @@ impl Plugins {
         all
     }
 
+    /// What is in place now.
+    pub(crate) fn loaded(&self) -> arc_swap::Guard<Arc<Loaded>> {
+        self.current.load()
+    }
+
     /// The plugins that take a hook, in order.
     pub fn order(&self, hook: Hook) -> Vec<Arc<Plugin>> {
         self.current.load().by_hook.get(hook.index()).cloned().unwrap_or_default()
@@ -264,6 +269,11 @@ fn write_lines(plugin: &Plugin, hook: Hook, effects: &Effects) {
 }
 
 impl Loaded {
+    /// The plugins that take a hook, in order.
+    pub(crate) fn order(&self, hook: Hook) -> &[Arc<Plugin>] {
+        self.by_hook.get(hook.index()).map_or(&[], Vec::as_slice)
+    }
+
     fn new(mut plugins: Vec<Arc<Plugin>>) -> Self {
         plugins.sort_by(|a, b| name(a).cmp(name(b)));
         let mut by_hook: [Vec<Arc<Plugin>>; HOOKS] = Default::default();

@@ -6,6 +6,16 @@ use rhai::Module;
 use rhai::RhaiNativeFunc;
 use rhai::Shared;
 use rhai::Variant;
+use rhai::packages::ArithmeticPackage;
+use rhai::packages::BasicArrayPackage;
+use rhai::packages::BasicFnPackage;
+use rhai::packages::BasicIteratorPackage;
+use rhai::packages::BasicMapPackage;
+use rhai::packages::BasicMathPackage;
+use rhai::packages::BasicStringPackage;
+use rhai::packages::LogicPackage;
+use rhai::packages::MoreStringPackage;
+use rhai::packages::Package;
 
 mod bounded;
 mod objects;
@@ -33,7 +43,7 @@ pub struct Surface {
 }
 
 /// Fills a surface.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Builder {
     module: Module,
     entries: Vec<Entry>,
@@ -53,16 +63,33 @@ pub fn getters<'a>(module: &mut Module, names: impl Iterator<Item = &'a str>) {
 impl Surface {
     /// All of it.
     pub fn new() -> Self {
-        let mut builder = Builder::default();
+        let mut builder = Builder { module: language(), entries: Vec::new() };
         bounded::register(&mut builder);
         outside::register(&mut builder);
         tools::register(&mut builder);
         verdicts::register(&mut builder);
         views::register(&mut builder);
         objects::register(&mut builder);
+        builder.module.register_lazy_functions();
         builder.module.build_index();
         Self { module: Shared::new(builder.module), entries: builder.entries }
     }
+}
+
+/// The parts of the language that scripts have, in one module: the interpreter looks through all
+/// modules for each function. The core package is left out: its `sleep` blocks a thread.
+fn language() -> Module {
+    let mut module = Module::new();
+    ArithmeticPackage::init(&mut module);
+    LogicPackage::init(&mut module);
+    BasicMathPackage::init(&mut module);
+    BasicStringPackage::init(&mut module);
+    MoreStringPackage::init(&mut module);
+    BasicIteratorPackage::init(&mut module);
+    BasicArrayPackage::init(&mut module);
+    BasicMapPackage::init(&mut module);
+    BasicFnPackage::init(&mut module);
+    module
 }
 
 impl Default for Surface {

@@ -1,6 +1,9 @@
 //! The deadline of a run, by the clock on the wall. One thread waits for the earliest deadline of
 //! all runs that are under way and raises the flag of what has passed its own; the interpreter
 //! looks at the flag at every operation. While nothing runs, the thread sleeps.
+//!
+//! A thread that the machine did not let run has not computed: a run that has done hardly anything
+//! when its time is over is given as much again, and at least [`PATIENCE`].
 
 use std::io;
 use std::sync::Arc;
@@ -11,8 +14,15 @@ use std::thread;
 use std::time::Duration;
 
 use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
 use parking_lot::Condvar;
 use parking_lot::Mutex;
+
+/// How much longer a run may take at least that did hardly anything in its time.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// Microseconds in which a run that computes does an operation at least; most do more than ten in
+/// one.
+const BUSY_MICROS: u64 = 4;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -25,6 +35,12 @@ pub struct Slot {
     /// The last deadline that was seen to have passed: a flag that cannot be taken for another
     /// run's, since a later run of this slot has a later deadline.
     passed: AtomicU64,
+    /// When it must end though it did hardly anything.
+    hard: AtomicU64,
+    /// The last deadline of which the hard one has passed too.
+    passed_hard: AtomicU64,
+    /// From so many operations on it has computed.
+    busy: AtomicU64,
     /// Operations of the run under way.
     operations: AtomicU64,
     /// How many it may take.
@@ -71,6 +87,9 @@ impl Slot {
         Self {
             deadline: AtomicU64::new(NEVER),
             passed: AtomicU64::new(0),
+            hard: AtomicU64::new(NEVER),
+            passed_hard: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
             operations: AtomicU64::new(0),
             operations_max: AtomicU64::new(0),
         }
@@ -79,7 +98,11 @@ impl Slot {
     /// Counts an operation; whether the run must end here.
     pub fn tick(&self, operations: u64) -> Option<Ended> {
         self.operations.store(operations, Ordering::Relaxed);
-        if self.passed.load(Ordering::Relaxed) == self.deadline.load(Ordering::Relaxed) {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if self.passed.load(Ordering::Relaxed) == deadline
+            && (operations >= self.busy.load(Ordering::Relaxed)
+                || self.passed_hard.load(Ordering::Relaxed) == deadline)
+        {
             return Some(Ended::Time);
         }
         (operations > self.operations_max.load(Ordering::Relaxed)).then_some(Ended::Operations)
@@ -88,11 +111,6 @@ impl Slot {
     /// Operations of the run under way, or of the last one.
     pub fn operations(&self) -> u64 {
         self.operations.load(Ordering::Relaxed)
-    }
-
-    /// Whether the time of the run under way is over.
-    pub fn is_over(&self) -> bool {
-        self.passed.load(Ordering::Relaxed) == self.deadline.load(Ordering::Relaxed)
     }
 
     /// The run has ended.
@@ -120,10 +138,18 @@ impl Watchdog {
         slot
     }
 
-    /// A run begins on this slot.
-    pub fn begin(&self, slot: &Slot, time: Duration, operations_max: u64) {
-        let now = self.shared.clock.now();
-        let deadline = (now + time).as_micros();
+    /// The present moment, by the clock that deadlines go by.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// A run began on this slot, and has so much time.
+    pub fn begin(&self, slot: &Slot, begin: Timestamp, time: Duration, operations_max: u64) {
+        let deadline = (begin + time).as_micros();
+        let hard = (begin + time + time.max(PATIENCE) * 9 / 10).as_micros();
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        slot.busy.store(micros / BUSY_MICROS, Ordering::Relaxed);
+        slot.hard.store(hard, Ordering::Relaxed);
         slot.operations.store(0, Ordering::Relaxed);
         slot.operations_max.store(operations_max, Ordering::Relaxed);
         slot.deadline.store(deadline, Ordering::SeqCst);
@@ -153,10 +179,16 @@ impl Shared {
             let mut earliest = NEVER;
             for slot in slots.all.iter().filter_map(Weak::upgrade) {
                 let deadline = slot.deadline.load(Ordering::SeqCst);
-                if deadline <= now {
-                    slot.passed.store(deadline, Ordering::Relaxed);
-                } else {
+                if now < deadline {
                     earliest = earliest.min(deadline);
+                    continue;
+                }
+                slot.passed.store(deadline, Ordering::Relaxed);
+                let hard = slot.hard.load(Ordering::Relaxed);
+                if now < hard {
+                    earliest = earliest.min(hard);
+                } else {
+                    slot.passed_hard.store(deadline, Ordering::Relaxed);
                 }
             }
             if earliest == NEVER {
@@ -173,7 +205,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maily_core::clock::Timestamp;
     use std::time::SystemTime;
 
     struct Wall;
@@ -189,10 +220,17 @@ mod tests {
     fn a_deadline_passes_and_the_next_run_is_not_hit_by_it() {
         let dog = Watchdog::start(Arc::new(Wall)).unwrap();
         let (slot, slow) = (dog.slot(), dog.slot());
-        dog.begin(&slow, Duration::from_secs(3_600), 10);
+        dog.begin(&slow, dog.now(), Duration::from_secs(3_600), 10);
         for _ in 0..20 {
-            dog.begin(&slot, Duration::from_millis(2), 10);
+            dog.begin(&slot, dog.now(), Duration::from_millis(2), 10_000);
             assert_eq!(slot.tick(1), None);
+            let begin = dog.now();
+            while slot.tick(500).is_none() {
+                thread::yield_now();
+            }
+            // Whoever computed is ended; whoever did not is given more time, and no end of it.
+            let patience = dog.now().since(begin) < PATIENCE / 2;
+            assert!(!patience || slot.tick(1).is_none());
             while slot.tick(1).is_none() {
                 thread::yield_now();
             }

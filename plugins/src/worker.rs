@@ -6,6 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use maily_core::clock::Timestamp;
 use rhai::AST;
 use rhai::CallFnOptions;
 use rhai::Dynamic;
@@ -13,20 +14,9 @@ use rhai::Engine;
 use rhai::EvalAltResult;
 use rhai::Module;
 use rhai::OptimizationLevel;
-use rhai::Position;
 use rhai::Scope;
 use rhai::Shared;
 use rhai::module_resolvers::StaticModuleResolver;
-use rhai::packages::ArithmeticPackage;
-use rhai::packages::BasicArrayPackage;
-use rhai::packages::BasicFnPackage;
-use rhai::packages::BasicIteratorPackage;
-use rhai::packages::BasicMapPackage;
-use rhai::packages::BasicMathPackage;
-use rhai::packages::BasicStringPackage;
-use rhai::packages::LogicPackage;
-use rhai::packages::MoreStringPackage;
-use rhai::packages::Package;
 
 use crate::fault::Code;
 use crate::host::Handle;
@@ -43,10 +33,7 @@ use crate::watchdog::Watchdog;
 /// What all interpreters share.
 #[derive(Debug)]
 pub struct Base {
-    /// The parts of the language that scripts have. The core package is left out: its `sleep`
-    /// blocks a thread and cannot be switched off.
-    packages: Vec<Shared<Module>>,
-    /// What the host offers.
+    /// The language and what the host offers.
     pub surface: Surface,
     /// Ends what takes too long.
     pub watchdog: Watchdog,
@@ -90,19 +77,7 @@ pub struct Allowance {
 impl Base {
     /// The parts of the language, and a watchdog.
     pub fn new(watchdog: Watchdog) -> Self {
-        // What is looked through first comes last.
-        let packages = vec![
-            ArithmeticPackage::new().as_shared_module(),
-            LogicPackage::new().as_shared_module(),
-            BasicMathPackage::new().as_shared_module(),
-            BasicStringPackage::new().as_shared_module(),
-            MoreStringPackage::new().as_shared_module(),
-            BasicIteratorPackage::new().as_shared_module(),
-            BasicArrayPackage::new().as_shared_module(),
-            BasicMapPackage::new().as_shared_module(),
-            BasicFnPackage::new().as_shared_module(),
-        ];
-        Self { packages, surface: Surface::new(), watchdog }
+        Self { surface: Surface::new(), watchdog }
     }
 }
 
@@ -112,9 +87,6 @@ impl Worker {
         let slot = base.watchdog.slot();
         let handle = Handle::new(Arc::clone(&parts.profile));
         let mut engine = Engine::new_raw();
-        for package in &base.packages {
-            engine.register_global_module(Shared::clone(package));
-        }
         engine.register_global_module(Shared::clone(&base.surface.module));
         for names in &parts.names {
             engine.register_global_module(Shared::clone(names));
@@ -123,7 +95,8 @@ impl Worker {
             engine.register_static_module(name, Shared::clone(module));
         }
         engine.set_module_resolver(parts.library.clone());
-        engine.set_default_tag(Dynamic::from(handle.clone()));
+        // Shared, so that a call takes it without copying.
+        engine.set_default_tag(Dynamic::from(handle.clone()).into_shared());
         bound(&mut engine, parts);
         let own = Arc::clone(&slot);
         engine.on_progress(move |operations| {
@@ -160,9 +133,9 @@ impl Worker {
         ast: &AST,
         function: &str,
         argument: Dynamic,
-        allowance: Allowance,
+        (allowance, begin): (Allowance, Timestamp),
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        self.guarded(base, allowance, || {
+        self.guarded(base, (allowance, begin), || {
             let options = CallFnOptions::new().eval_ast(false);
             let mut scope = Scope::new();
             self.engine.call_fn_with_options(options, &mut scope, ast, function, (argument,))
@@ -173,19 +146,13 @@ impl Worker {
     pub fn guarded<T>(
         &self,
         base: &Base,
-        allowance: Allowance,
+        (allowance, begin): (Allowance, Timestamp),
         what: impl FnOnce() -> Result<T, Box<EvalAltResult>>,
     ) -> Result<T, Box<EvalAltResult>> {
-        base.watchdog.begin(&self.slot, allowance.time, allowance.operations);
+        base.watchdog.begin(&self.slot, begin, allowance.time, allowance.operations);
         let done = catch_unwind(AssertUnwindSafe(what));
-        let late = self.slot.is_over();
         self.slot.rest();
         match done {
-            Ok(Ok(_)) if late => {
-                // It ended inside a last long step. It is as late as if it had been ended.
-                let token = Dynamic::from(Stop::Time);
-                Err(Box::new(EvalAltResult::ErrorTerminated(token, Position::NONE)))
-            }
             Ok(done) => done,
             Err(_panic) => {
                 Err(HostError::new(Code::Host, "the interpreter failed in a way of its own").into())
