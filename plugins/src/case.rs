@@ -56,7 +56,7 @@ pub struct Case {
     /// The time that the script sees, such as `2026-11-22T12:00:00Z`.
     pub clock: Option<String>,
     /// What must come out. Maps may hold more than is said; `log`, `error`, `kv` and `metrics` are
-    /// about what else it does, `result` is the whole answer.
+    /// about what else it does, `result` is the whole answer. `"()"` stands for what is not there.
     #[serde(default)]
     pub expect: Map<String, Value>,
     /// What it may use.

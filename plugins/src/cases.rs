@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use maily_core::clock::Timestamp;
 use serde::Serialize;
-use serde_json::Map;
 use serde_json::Value;
 
 use crate::case::Case;
@@ -35,6 +34,7 @@ use crate::plugin::Shared;
 use crate::program::Given;
 use crate::program::Program;
 use crate::worker::Allowance;
+use crate::worker::Noted;
 
 /// How long a case may take at least: a machine that is busy fails no case.
 const TIME_MIN: Duration = Duration::from_secs(2);
@@ -111,8 +111,17 @@ impl Report {
     }
 }
 
-/// Runs the cases of a plugin, all or those whose names hold a text.
-pub fn run(shared: &Shared, package: &Package, filter: &str) -> Report {
+/// Which cases are run, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    /// Only those whose names hold this.
+    pub filter: &'a str,
+    /// Where a limit ends a script, its line is looked for.
+    pub trace: bool,
+}
+
+/// Runs the cases of a plugin.
+pub fn run(shared: &Shared, package: &Package, choice: Choice<'_>) -> Report {
     let mut report = Report { plugin: package.manifest.label(), ..Report::default() };
     for (file, text) in &package.cases {
         let parsed = match CaseFile::parse(&report.plugin, file, text) {
@@ -122,8 +131,8 @@ pub fn run(shared: &Shared, package: &Package, filter: &str) -> Report {
                 return report;
             }
         };
-        for case in parsed.cases.iter().filter(|case| case.name.contains(filter)) {
-            match one(shared, package, file, case) {
+        for case in parsed.cases.iter().filter(|case| case.name.contains(choice.filter)) {
+            match one(shared, package, (file, case), choice.trace) {
                 Ok((result, warnings)) => {
                     report.cases.push(result);
                     report.warnings = warnings;
@@ -141,8 +150,8 @@ pub fn run(shared: &Shared, package: &Package, filter: &str) -> Report {
 fn one(
     shared: &Shared,
     package: &Package,
-    file: &str,
-    case: &Case,
+    (file, case): (&str, &Case),
+    trace: bool,
 ) -> Result<(CaseResult, Vec<Fault>), Box<Fault>> {
     let begin = shared.clock.now();
     let mut result = CaseResult {
@@ -160,6 +169,7 @@ fn one(
     for optimized in [false, true] {
         let plugin = load(shared, package, case, optimized)?;
         warnings.clone_from(&plugin.program.warnings);
+        let noted = trace.then(|| plugin.program.note_places(&shared.base));
         let problems = result.problems.len();
         let rounds = case.fuzz.as_ref().map_or(1, |fuzz| fuzz.cases);
         for round in 0..rounds {
@@ -171,7 +181,7 @@ fn one(
                 None => case.input.clone(),
             };
             let input = Value::Object(input);
-            let run = Run { shared, plugin: &plugin, case };
+            let run = Run { shared, plugin: &plugin, case, noted: noted.as_ref() };
             run.check(&input, &mut result);
             if result.problems.len() > problems {
                 let about =
@@ -215,6 +225,7 @@ struct Run<'a> {
     shared: &'a Shared,
     plugin: &'a Plugin,
     case: &'a Case,
+    noted: Option<&'a Noted>,
 }
 
 impl Run<'_> {
@@ -299,7 +310,10 @@ impl Run<'_> {
                     let operations = ran.operations;
                     return Ok(Ended { answer, effects, odd, operations, ..Ended::default() });
                 }
-                Round::Done(Err(failure)) => {
+                Round::Done(Err(mut failure)) => {
+                    if let Some(noted) = self.noted {
+                        self.plugin.program.place_noted(noted, &mut failure.fault);
+                    }
                     let (fault, effects) = (Some(failure.fault), failure.effects);
                     return Ok(Ended { fault, effects, ..Ended::default() });
                 }
@@ -329,14 +343,4 @@ impl Run<'_> {
         let writes: Vec<_> = self.case.kv.iter().map(write).collect();
         kv.commit(terms, &writes, now).map_err(|error| error.to_string())
     }
-}
-
-/// A first case for a hook, for whoever begins a plugin.
-pub fn first(hook: Hook) -> Map<String, Value> {
-    let mut input = Map::new();
-    if matches!(hook, Hook::OnEnrich | Hook::OnSegment | Hook::OnPersonalize | Hook::OnVariant) {
-        let contact = serde_json::json!({"email": "ann@x.test", "first_name": "Ann"});
-        input.insert("contact".to_owned(), contact);
-    }
-    input
 }

@@ -119,7 +119,8 @@ fn innermost<'a>(file: &'a str, error: &'a EvalAltResult) -> (&'a str, &'a EvalA
     }
 }
 
-fn place(file: &str, source: &str, position: Position) -> Place {
+/// A place of a script.
+pub fn place(file: &str, source: &str, position: Position) -> Place {
     let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
     Place::in_text(file, source, line, column)
 }

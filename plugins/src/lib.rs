@@ -43,3 +43,4 @@ pub mod tally;
 pub mod value;
 pub mod watchdog;
 pub mod worker;
+pub mod workshop;

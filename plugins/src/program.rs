@@ -2,6 +2,7 @@
 //! are free. It is made once; a run takes an interpreter and gives it back.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use maily_core::clock::Timestamp;
@@ -35,12 +36,14 @@ use crate::package::Package;
 use crate::script;
 use crate::script::Seen;
 use crate::show::Show;
+use crate::surface::NAMES;
 use crate::surface::getters;
 use crate::value;
 use crate::value::Lens;
 use crate::value::View;
 use crate::worker::Allowance;
 use crate::worker::Base;
+use crate::worker::Noted;
 use crate::worker::Parts;
 use crate::worker::Worker;
 
@@ -75,7 +78,7 @@ pub struct Program {
     ast: AST,
     /// Names of properties that its scripts can ask an input for; none if it could be any.
     wanted: Option<Vec<String>>,
-    /// Boxed: an interpreter is large, and is taken and given back for each call.
+    #[expect(clippy::vec_box, reason = "large, and taken and given back for each call")]
     workers: Mutex<Vec<Box<Worker>>>,
 }
 
@@ -137,6 +140,28 @@ impl Program {
     pub fn worker(&self, base: &Base) -> Box<Worker> {
         let free = self.workers.lock().pop();
         free.unwrap_or_else(|| Box::new(Worker::new(base, &self.parts)))
+    }
+
+    /// From here on, one call after the other is run by an interpreter that notes each place it
+    /// comes to: slow, but it knows where a limit ended a script.
+    pub fn note_places(&self, base: &Base) -> Noted {
+        let noted = Noted::default();
+        let mut worker = Worker::new(base, &self.parts);
+        worker.note_places(&noted);
+        let mut workers = self.workers.lock();
+        workers.clear();
+        workers.push(Box::new(worker));
+        noted
+    }
+
+    /// Puts the place that was noted last into a fault that bears none of its own.
+    pub fn place_noted(&self, noted: &Noted, fault: &mut Fault) {
+        let Some((file, position)) = noted.last() else { return };
+        if let (true, Some(source)) = (fault.code.is_limit(), self.package.scripts.get(&file)) {
+            let mut place = explain::place(&file, source, position);
+            place.note = "it had come so far".to_owned();
+            fault.place = Some(place);
+        }
     }
 
     /// Gives an interpreter back.
@@ -250,7 +275,8 @@ impl Loading<'_> {
                 self.parts.modules.push((name, module));
             }
         }
-        let ast = self.main()?;
+        let captured = looks.get(MAIN).map(|seen| seen.captured.clone()).unwrap_or_default();
+        let ast = self.main(&captured)?;
         self.hooks(&ast)?;
         self.unused(&looks);
         let named = looks.values().flat_map(|seen| seen.properties.iter().cloned());
@@ -281,6 +307,9 @@ impl Loading<'_> {
             let message = format!("`{name}` is a name of the host; take another one");
             return Err(at(Code::UnknownName, message, *position));
         }
+        if let Some(name) = seen.captured.iter().find(|name| NAMES.contains(&name.as_str())) {
+            return Err(self.captured(file, name));
+        }
         if let Some(position) = seen.odd_imports.first() {
             let message = "an import names its module by a plain text".to_owned();
             return Err(at(Code::Import, message, *position));
@@ -304,6 +333,13 @@ impl Loading<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// The interpreter would look for it among the variables of the function around, in vain.
+    fn captured(&self, file: &str, name: &str) -> Refused {
+        let message = format!("a closure does not see `{name}`");
+        let fault = Fault::new(Code::UnknownName, &self.label, message).at(Place::file(file));
+        Box::new(fault.with_help(format!("write global::{name} in it, or take it out before it")))
     }
 
     /// Makes a module of a file in `lib/`, after those that it imports itself.
@@ -360,7 +396,7 @@ impl Loading<'_> {
     }
 
     /// The main script: its top runs once; what is constant there becomes a name for functions.
-    fn main(&mut self) -> Result<AST, Refused> {
+    fn main(&mut self, captured: &BTreeSet<String>) -> Result<AST, Refused> {
         let source = self.package.main();
         let worker = Worker::new(self.base, &self.parts);
         let ast = self.compile(&worker, &Scope::new(), MAIN, source)?;
@@ -373,13 +409,22 @@ impl Loading<'_> {
         let mut constants = Module::new();
         for (name, is_constant, value) in scope.iter() {
             if is_constant {
+                if captured.contains(name) {
+                    return Err(self.captured(MAIN, name));
+                }
                 constants.set_var(name, value.flatten());
             }
         }
+        let mut global = constants.clone();
+        for names in self.parts.names.iter().chain([&self.base.surface.module]) {
+            for (name, value) in names.iter_var() {
+                global.set_var(name, value.clone());
+            }
+        }
+        global.build_index();
         constants.build_index();
-        let constants = Shared::new(constants);
-        self.parts.names.push(Shared::clone(&constants));
-        self.parts.modules.push(("global".to_owned(), constants));
+        self.parts.names.push(Shared::new(constants));
+        self.parts.modules.push(("global".to_owned(), Shared::new(global)));
         let mut known = Scope::new();
         for names in &self.parts.names {
             for (name, value) in names.iter_var() {

@@ -42,6 +42,8 @@ pub struct Seen {
     pub uses: Vec<(String, String, Position)>,
     /// Names of the host that the script takes for its own, and where.
     pub taken: Vec<(String, Position)>,
+    /// Parameters of closures, those among them that they capture.
+    pub captured: BTreeSet<String>,
     /// Modules that are imported at the top: path and name.
     pub imports: Vec<(String, String, Position)>,
     /// Functions: name and number of parameters.
@@ -62,6 +64,11 @@ pub fn look(ast: &AST) -> Seen {
         true
     });
     for function in ast.iter_functions() {
+        // A closure takes what it captures as parameters.
+        if function.name.starts_with("anon$") {
+            seen.captured.extend(function.params.iter().map(|param| (*param).to_owned()));
+            continue;
+        }
         for param in function.params.iter().filter(|param| NAMES.contains(param)) {
             seen.taken.push(((*param).to_owned(), Position::NONE));
         }

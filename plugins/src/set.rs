@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::answer::Answer;
 use crate::breaker::State;
 use crate::cases;
+use crate::cases::Choice;
 use crate::count::Counts;
 use crate::fault::Code;
 use crate::fault::Fault;
@@ -353,7 +354,7 @@ fn read(shared: &Shared, options: &Options, folder: &Path) -> Result<Plugin, Box
         return Ok(plugin);
     }
     let package = &plugin.program.package;
-    let report = cases::run(shared, package, "");
+    let report = cases::run(shared, package, Choice::default());
     match report.fault(package) {
         Some(fault) => Err(Box::new(fault.with_help("mend the case or the script, or use force"))),
         None => report.refused.map_or(Ok(plugin), Err),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maily_core::clock::Timestamp;
+use parking_lot::Mutex;
 use rhai::AST;
 use rhai::CallFnOptions;
 use rhai::Dynamic;
@@ -14,8 +15,11 @@ use rhai::Engine;
 use rhai::EvalAltResult;
 use rhai::Module;
 use rhai::OptimizationLevel;
+use rhai::Position;
 use rhai::Scope;
 use rhai::Shared;
+use rhai::debugger::DebuggerCommand;
+use rhai::debugger::DebuggerEvent;
 use rhai::module_resolvers::StaticModuleResolver;
 
 use crate::fault::Code;
@@ -25,6 +29,7 @@ use crate::host::Level;
 use crate::host::Profile;
 use crate::host::Stop;
 use crate::limits;
+use crate::package::MAIN;
 use crate::surface::Surface;
 use crate::watchdog::Ended;
 use crate::watchdog::Slot;
@@ -63,6 +68,17 @@ pub struct Worker {
     slot: Arc<Slot>,
     /// How its host functions reach the state of the run.
     pub handle: Handle,
+}
+
+/// The last place that an interpreter came to: file and position.
+#[derive(Clone, Debug, Default)]
+pub struct Noted(Arc<Mutex<Option<(String, Position)>>>);
+
+impl Noted {
+    /// The last place.
+    pub fn last(&self) -> Option<(String, Position)> {
+        self.0.lock().clone()
+    }
 }
 
 /// How long and how much.
@@ -119,6 +135,24 @@ impl Worker {
     /// From here on it compiles only what names nothing unknown.
     pub fn be_strict(&mut self) {
         self.engine.set_strict_variables(true);
+    }
+
+    /// Notes each place that it comes to.
+    #[expect(deprecated, reason = "not deprecated, but marked so as what may change")]
+    pub fn note_places(&mut self, noted: &Noted) {
+        let noted = noted.clone();
+        self.engine.register_debugger(
+            |_, debugger| debugger,
+            move |_, event, _, source, position| {
+                // The end of a function that failed is no place of its own.
+                let steps = matches!(event, DebuggerEvent::Step | DebuggerEvent::Start);
+                if steps && !position.is_none() {
+                    let file = source.unwrap_or(MAIN).to_owned();
+                    *noted.0.lock() = Some((file, position));
+                }
+                Ok(DebuggerCommand::StepInto)
+            },
+        );
     }
 
     /// Operations of the last run.

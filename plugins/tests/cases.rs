@@ -6,6 +6,7 @@ mod support;
 use std::path::Path;
 
 use maily_plugins::cases;
+use maily_plugins::cases::Choice;
 use maily_plugins::cases::Report;
 use maily_plugins::package::Package;
 use maily_plugins::set::Options;
@@ -14,7 +15,7 @@ use support::House;
 
 fn report(plugins: &Plugins, folder: &Path) -> Report {
     let package = Package::read(folder).unwrap();
-    cases::run(plugins.shared(), &package, "")
+    cases::run(plugins.shared(), &package, Choice { filter: "", trace: true })
 }
 
 const TERMS: &str = r#"

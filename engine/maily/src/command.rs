@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod life;
+pub mod plugin;
 pub mod project;
 pub mod queue;
 pub mod send;

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use maily::clock::WallClock;
 use maily::command::audit;
 use maily::command::check;
+use maily::command::plugin;
 use maily::command::project;
 use maily::command::queue;
 use maily::command::send;
@@ -51,6 +52,7 @@ enum Command {
     Project(project::Arguments),
     Token(token::Arguments),
     Audit(audit::Arguments),
+    Plugin(plugin::Arguments),
     Queue(queue::QueueArguments),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
@@ -87,6 +89,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Plugin(arguments) => plugin::run(&arguments, clock),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
