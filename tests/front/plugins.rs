@@ -1,5 +1,5 @@
-//! Plugins along the way of a message: one refuses at the door, one changes what is read, one chooses
-//! the way, one says what a reply means; and one that fails harms nobody else.
+//! Plugins along the way of a message: one refuses at the door, one changes what is read, one
+//! chooses the way, one says what a reply means; and one that fails harms nobody else.
 
 use std::io::BufRead;
 use std::io::BufReader;
@@ -229,7 +229,8 @@ fn a_plugin_finds_out_about_a_recipient_once_and_the_template_says_it() {
         "finder",
         "[hooks]\non_enrich = {}\n[permissions]\ncontact_fields = [\"email\"]\n\
          http = [{ host = \"api.sink.example\", methods = [\"GET\"], timeout = \"2s\", \
-         max_body = \"4KB\" }]\n[cache]\non_enrich = { key = \"contact.email\", ttl = \"1h\", max = 100 }\n",
+         max_body = \"4KB\" }]\n\
+         [cache]\non_enrich = { key = \"contact.email\", ttl = \"1h\", max = 100 }\n",
         &format!(
             r#"
             fn on_enrich(input) {{
