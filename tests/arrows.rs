@@ -117,8 +117,8 @@ fn events_are_recorded_by_few_hands() {
     let known = [
         "engine/delivery settle",
         "engine/http hits",
-        "engine/http unsubscribing",
         "engine/ingress accept",
+        "engine/ingress feedback",
     ];
     assert_eq!(hands, known);
 }

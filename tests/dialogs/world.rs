@@ -60,6 +60,7 @@ impl World<'_> {
     pub(crate) fn server(self) -> ServerConfig {
         let default = ServerConfig::default();
         ServerConfig {
+            open: None,
             hostname: HOST.into(),
             postmaster: self.has("postmaster").then(|| "ann@example.net".parse().unwrap()),
             starttls: self.has("starttls"),

@@ -183,3 +183,30 @@ fn a_new_key_signs_from_the_next_hup_on_and_what_an_old_one_signed_is_good() {
     let opened = || place.ask("GET", "/v1/events?type=message.opened", None).json();
     wait_for("both opens", || opened()["data"].as_array().unwrap().len() == 2);
 }
+
+#[test]
+fn who_unsubscribes_by_mail_gets_no_more_of_it() {
+    let config = "unsubscribe_mailbox = \"unsubscribe@links.example\"\n";
+    let place = Place::with(Behaviour::Accept, config);
+    newsletter(&place, "ann", None);
+    let (_, listed) = received(&place);
+    let mailto = listed.split("<mailto:").nth(1).unwrap_or_else(|| panic!("{listed}"));
+    let (address, subject) = mailto.split_once("?subject=").unwrap();
+    assert_eq!(address, "unsubscribe@links.example");
+    let subject = subject.trim_end_matches('>').replace("%20", " ");
+    let mail = |subject: &str| {
+        let mut swaks = Command::new(tools::tool("swaks"));
+        swaks.args(["--server", &place.daemon.smtp.to_string(), "--from", "ann@sink.example"]);
+        swaks.args(["--to", address, "--header", &format!("Subject: {subject}"), "--body", "x"]);
+        String::from_utf8_lossy(&swaks.output().unwrap().stdout).into_owned()
+    };
+    let said = mail("unsubscribe me");
+    assert!(said.contains("550 5.7.1"), "{said}");
+    let said = mail(&subject);
+    assert!(said.contains("250 2.0.0 unsubscribed"), "{said}");
+    let told = || place.ask("GET", "/v1/events?type=message.unsubscribed", None).json();
+    wait_for("the event", || told()["data"][0]["data"]["how"] == "mail");
+    let id = newsletter(&place, "ann", None).remove(0);
+    wait_for("its end", || place.trace(&id).contains("suppressed"));
+    assert_eq!(place.world.ledger.taken().len(), 1);
+}

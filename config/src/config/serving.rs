@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use maily_core::mail::address::Mailbox;
+
 use crate::section::section;
 use crate::value;
 use crate::value::BaseUrl;
@@ -54,6 +56,9 @@ section! {
         /// How recipients reach it: what links in mail begin with. Without it mail has no links of
         /// ours: nothing is tracked, and there is no List-Unsubscribe by HTTPS.
         base_url: Option<BaseUrl> = None, example "https://links.example.net";
+        /// Our own address for unsubscribing by mail, beside the link: it stands in
+        /// List-Unsubscribe, and its domain's MX must lead here. Everyone may write to it.
+        unsubscribe_mailbox: Option<Mailbox> = None, example "unsubscribe@links.example.net";
     }
 }
 

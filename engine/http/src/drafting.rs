@@ -60,6 +60,7 @@ pub(crate) fn draft(
     request: &mut InjectRequest,
     project: &Name,
     registry: &Registry,
+    unsubscribe: Option<&Mailbox>,
 ) -> Result<Mailing, Fault> {
     let mut errors = Vec::new();
     let from = named(&request.from, "/from", &mut errors);
@@ -96,7 +97,10 @@ pub(crate) fn draft(
             clicks: request.track.clicks,
             honeypot: request.track.clicks,
         },
-        list: request.list.as_deref().map(|name| List { name: name.into(), mailto: None }),
+        list: request
+            .list
+            .as_deref()
+            .map(|name| List { name: name.into(), mailto: unsubscribe.cloned() }),
         meta: request.meta.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
     };
     // What cannot be compiled now is refused now, not at the attempt.

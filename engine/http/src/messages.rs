@@ -107,7 +107,9 @@ pub(crate) async fn inject(
     let mailing = match begun.and_then(|octets| Mailing::decode(&octets).ok()) {
         Some(mailing) => mailing,
         None => {
-            let mailing = drafting::draft(&mut request, &project, &shared.parts.registry)?;
+            let (registry, door) = (&shared.parts.registry, &mail.door);
+            let unsubscribe = door.feedback.mailbox.as_ref();
+            let mailing = drafting::draft(&mut request, &project, registry, unsubscribe)?;
             asking::look(mail, mailing, &addressees, head.client, &principal.actor()).await?
         }
     };

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use maily_core::clock::Clock;
 use maily_core::tracking::links::Links;
 use maily_events::recorder::Recorder;
-use maily_events::suppression::Suppressions;
+use maily_ingress::feedback::Feedback;
 use maily_spool::spool::Spool;
 
 use crate::hit_counters::HitCounters;
@@ -23,8 +23,8 @@ pub struct Public {
     pub spool: Spool,
     /// Where hits are written.
     pub events: Recorder,
-    /// Who must not be written to.
-    pub suppressions: Suppressions,
+    /// What recipients tell us.
+    pub feedback: Feedback,
     /// What was fetched of late.
     pub recent: Arc<Mutex<RecentHits>>,
     /// Where it is counted.

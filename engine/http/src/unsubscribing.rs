@@ -9,18 +9,8 @@ use axum::response::Response;
 use hyper::HeaderMap;
 use hyper::header;
 
-use maily_core::event::Event;
-use maily_core::event::SuppressionReason;
-use maily_core::event::Unsubscribed;
 use maily_core::event::UnsubscribedBy;
-use maily_core::event::What;
-use maily_core::mail::address::Mailbox;
-use maily_core::tracking::token::Kind;
-use maily_core::tracking::token::Origin;
-use maily_core::tracking::token::Payload;
-use maily_core::tracking::token::verify;
-use maily_events::suppression::Said;
-use maily_events::suppression::Subject;
+use maily_ingress::feedback::Wish;
 
 use crate::hit_counters::HitCounters;
 use crate::pages::Language;
@@ -28,24 +18,12 @@ use crate::pages::Page;
 use crate::pages::no_such_link;
 use crate::public_parts::Public;
 
-/// Who wants no more of what.
-struct Wish {
-    origin: Origin,
-    project: Box<str>,
-    list: Box<str>,
-    mailbox: Mailbox,
-}
-
 fn wish(public: &Public, token: &str) -> Option<Wish> {
-    match verify(Kind::Unsubscribe, token, public.links.keys()) {
-        Ok(Payload::Unsubscribe { origin, project, list, mailbox }) => {
-            Some(Wish { origin, project, list, mailbox })
-        }
-        _ => {
-            HitCounters::one(&public.counters.unknown_links);
-            None
-        }
+    let wish = Wish::of_token(token, &public.links);
+    if wish.is_none() {
+        HitCounters::one(&public.counters.unknown_links);
     }
+    wish
 }
 
 /// Asks; changes nothing.
@@ -66,24 +44,13 @@ pub(crate) async fn unsubscribe(
 ) -> Response {
     let Some(wish) = wish(&public, &token) else { return no_such_link(&headers) };
     let language = Language::of(&headers);
-    let now = public.clock.now();
-    let subject = Subject::new(&wish.project, &wish.list, &wish.mailbox);
-    let reason = SuppressionReason::Unsubscribed;
-    let said = Said { at: now, reason, message: Some(wish.origin.id), until: None };
-    if let Err(error) = public.suppressions.suppress(&subject, said).await {
+    let (who, list) = (wish.mailbox.to_string(), wish.list.clone());
+    if let Err(error) = public.feedback.unsubscribe(wish, how(&headers)).await {
         tracing::error!(%error, "somebody could not be unsubscribed");
         return Page::NotNow.answer(language);
     }
     HitCounters::one(&public.counters.unsubscribed);
-    let who = wish.mailbox.to_string();
-    let what = What::Unsubscribed(Box::new(Unsubscribed {
-        project: wish.project,
-        list: wish.list.clone(),
-        mailbox: wish.mailbox,
-        how: how(&headers),
-    }));
-    public.events.record(&Event { at: now, id: wish.origin.id, what });
-    Page::Done(&who, &wish.list).answer(language)
+    Page::Done(&who, &list).answer(language)
 }
 
 /// A browser that sends our page's form says that it comes from us (Fetch Metadata, or Origin for

@@ -38,6 +38,7 @@ use maily_spool::submission::Submission;
 
 use crate::auth::User;
 use crate::counters::Counters;
+use crate::feedback::Feedback;
 use crate::hooks;
 use crate::hooks::Hooks;
 
@@ -60,6 +61,8 @@ pub struct FrontDoor {
     pub counters: Arc<Counters>,
     /// Who else decides.
     pub hooks: Hooks,
+    /// What recipients tell us.
+    pub feedback: Feedback,
 }
 
 impl FrontDoor {
@@ -67,10 +70,20 @@ impl FrontDoor {
     /// the reply to the end of data.
     pub async fn accept(
         &self,
-        transaction: Transaction,
+        mut transaction: Transaction,
         client: IpAddr,
         user: Option<&User>,
     ) -> Reply {
+        if self.feedback.is_for_us(&mut transaction.envelope) {
+            let reply = self.feedback.on_mail(&transaction.message).await;
+            if transaction.envelope.recipients.is_empty() || reply.code >= 400 {
+                return reply;
+            }
+        }
+        self.take(transaction, client, user).await
+    }
+
+    async fn take(&self, transaction: Transaction, client: IpAddr, user: Option<&User>) -> Reply {
         let now = self.clock.now();
         let header = Header::read(&transaction.message);
         if header.is_loop() {

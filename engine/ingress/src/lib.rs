@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod auth;
 pub mod counters;
+pub mod feedback;
 pub mod gate;
 pub mod hooks;
 pub mod inject;

@@ -8,6 +8,7 @@ use maily_core::mail::id::QueueIdSource;
 use maily_core::smtp::server::config::Client;
 use maily_core::smtp::server::config::ServerConfig;
 use maily_events::recorder::Recorder;
+use maily_events::suppression::Suppressions;
 use maily_plugins::set::Plugins;
 use maily_spool::spool::Options;
 use maily_spool::spool::Spool;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::auth;
 use crate::auth::User;
+use crate::feedback::Feedback;
 use crate::gate::Limits;
 use crate::hooks::Hooks;
 use crate::throttle;
@@ -54,12 +56,23 @@ fn house(receiving_octets_max: u64) -> House {
         gate: Arc::new(Gate::new(spool.clone(), limits)),
         door: FrontDoor {
             spool,
-            events,
-            clock,
+            events: events.clone(),
+            clock: Arc::clone(&clock),
             ids: Arc::new(Mutex::new(QueueIdSource::new(0))),
             hostname: "mx.example".into(),
             expire_after: Duration::from_secs(100),
             counters: Arc::default(),
+            feedback: Feedback {
+                mailbox: Some("u@mx.example".parse().unwrap()),
+                links: None,
+                suppressions: Suppressions::open(
+                    &folder.path().join("suppressions"),
+                    &maily_journal::journal::Options::small(),
+                )
+                .unwrap(),
+                events,
+                clock: Arc::clone(&clock),
+            },
             hooks: Hooks::new(Arc::new(Plugins::none(Arc::new(TestClock(begun))).unwrap())),
         },
         users: Arc::new(Users::new(HashMap::from([("ann".into(), ann)]))),

@@ -15,7 +15,9 @@ use tokio_rustls::TlsAcceptor;
 use maily_config::config::Config;
 use maily_config::config::receiving::Tls;
 use maily_core::clock::Clock;
+use maily_core::mail::address::Mailbox;
 use maily_core::tracking::links::Links;
+use maily_events::recorder::Recorder;
 use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
@@ -28,6 +30,7 @@ use maily_http::public_parts::Public;
 use maily_http::recent::RecentHits;
 use maily_http::server;
 use maily_http::server::{Bound, Front};
+use maily_ingress::feedback::Feedback;
 use maily_ingress::seats::Seats;
 use maily_journal::journal::Options;
 use maily_plugins::set::Plugins;
@@ -169,6 +172,22 @@ impl Records {
         Ok(this)
     }
 
+    /// What recipients tell us, by mail to this address too.
+    pub fn feedback(
+        &self,
+        mailbox: Option<Mailbox>,
+        events: &Recorder,
+        clock: &Arc<dyn Clock>,
+    ) -> Feedback {
+        Feedback {
+            mailbox,
+            links: self.links.clone(),
+            suppressions: self.suppressions.clone(),
+            events: events.clone(),
+            clock: Arc::clone(clock),
+        }
+    }
+
     /// Whom the delivery room asks.
     pub fn late(&self, clock: &Arc<dyn Clock>, plugins: &Arc<Plugins>) -> Late {
         Late {
@@ -292,7 +311,7 @@ impl Fronts {
             clock: Arc::clone(&self.clock),
             spool: self.mail.door.spool.clone(),
             events: self.mail.door.events.clone(),
-            suppressions: self.mail.suppressions.clone(),
+            feedback: records.feedback(None, &self.mail.door.events, &self.clock),
             recent: Arc::clone(&self.recent),
             counters: Arc::clone(&self.hits),
         })

@@ -11,6 +11,7 @@ use maily_config::config::Config;
 use maily_config::config::receiving::Listener as ListenerSettings;
 use maily_config::config::receiving::{ListenerTls, UserClass};
 use maily_core::clock::Clock;
+use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::id::QueueIdSource;
 use maily_core::smtp::server::config::ServerConfig;
@@ -27,6 +28,14 @@ use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
 use crate::certificate;
+use crate::fronts::Records;
+
+/// Our own address to which everyone may write. Without links of ours there is nothing to say to
+/// it.
+fn open_address(config: &Config) -> Option<Mailbox> {
+    let public = &config.http.public;
+    public.unsubscribe_mailbox.clone().filter(|_| public.base_url.is_some())
+}
 
 /// What all listeners share.
 pub struct Receiving {
@@ -46,6 +55,7 @@ impl Receiving {
         events: &Recorder,
         clock: &Arc<dyn Clock>,
         plugins: &Arc<Plugins>,
+        records: &Records,
     ) -> anyhow::Result<Self> {
         let mut ids = QueueIdSource::new(config.node.id);
         if let Some(newest) = spool.newest() {
@@ -60,6 +70,7 @@ impl Receiving {
             expire_after: config.retry.expire_after,
             counters: Arc::default(),
             hooks: Hooks::new(Arc::clone(plugins)),
+            feedback: records.feedback(open_address(config), events, clock),
         };
         let limits = limits(config);
         Ok(Self {
@@ -79,8 +90,10 @@ impl Receiving {
 
     /// The same by another configuration; what is counted goes on being counted. The limits of
     /// the gate hold from [`limit`](Self::limit) on.
-    pub fn again(&self, config: &Config) -> anyhow::Result<Self> {
+    pub fn again(&self, config: &Config, records: &Records) -> anyhow::Result<Self> {
+        let FrontDoor { events, clock, .. } = &self.door;
         let door = FrontDoor {
+            feedback: records.feedback(open_address(config), events, clock),
             hostname: config.node.hostname.as_str().into(),
             expire_after: config.retry.expire_after,
             ..self.door.clone()
@@ -120,6 +133,7 @@ impl Receiving {
         let server = ServerConfig {
             hostname: config.node.hostname.as_str().into(),
             postmaster: config.node.postmaster.clone(),
+            open: open_address(config),
             starttls: settings.tls == ListenerTls::Starttls,
             auth: !self.users.is_empty(),
             message_octets_max: smtp.message_size,

@@ -100,9 +100,9 @@ impl Daemon {
         let seed = clock.now().as_micros();
         let scripts = scripting::open(config, &clock)?;
         let asker = scripts.asker.clone();
-        let receiving =
-            Receiving::new(config, &spool, &events, &clock, &asker.plugins).map_err(wrong)?;
         let records = Records::open(config, &clock).await?;
+        let receiving = Receiving::new(config, &spool, &events, &clock, &asker.plugins, &records);
+        let receiving = receiving.map_err(wrong)?;
         let late = records.late(&clock, &asker.plugins);
         let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
         let tools = first.tools.clone();
@@ -168,8 +168,8 @@ impl Daemon {
     pub fn reload(&mut self, mut new: Config) -> anyhow::Result<Vec<Change>> {
         let changes = change::changes(&self.config, &new);
         new.keep_open(&self.config);
-        let receiving = self.receiving.again(&new)?;
         let records = self.fronts.renewed()?;
+        let receiving = self.receiving.again(&new, &records)?;
         let late = records.late(&self.clock, &self.asker.plugins);
         let scripts = scripting::options(&new)?;
         let poster = scripting::poster(&new, &self.clock)?;

@@ -181,3 +181,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn everyone_may_write_to_our_open_address_and_to_no_other() {
+    let open = Some("u@links.example".parse().unwrap());
+    let config = ServerConfig { open, ..ServerConfig::default() };
+    let text = "HELO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<U@LINKS.example>\r\n\
+                RCPT TO:<x@links.example>\r\nQUIT\r\n";
+    let mut server = Server::new(Arc::new(config), Client::default());
+    let (_, said) = go_on(&mut server, text);
+    let codes: Vec<_> = said.lines().map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "250", "250", "250", "550", "221"], "{said}");
+}

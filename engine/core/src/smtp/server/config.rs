@@ -18,6 +18,8 @@ pub struct ServerConfig {
     pub hostname: Box<str>,
     /// Who gets mail for `<Postmaster>`.
     pub postmaster: Option<Mailbox>,
+    /// Our own address to which everyone may write, such as that in List-Unsubscribe.
+    pub open: Option<Mailbox>,
     /// Whether STARTTLS is offered.
     pub starttls: bool,
     /// Whether there is anybody who could authenticate.
@@ -38,6 +40,7 @@ impl Default for ServerConfig {
         Self {
             hostname: "localhost".into(),
             postmaster: None,
+            open: None,
             starttls: false,
             auth: false,
             message_octets_max: 50 << 20,

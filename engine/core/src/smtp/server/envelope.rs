@@ -23,7 +23,7 @@ impl Server {
             Some(Reply::new(503, status(5, 5, 1), "EHLO first"))
         } else if self.mail.is_some() {
             Some(Reply::new(503, status(5, 5, 1), "one MAIL at a time: RSET first"))
-        } else if !self.is_trusted() && self.config.postmaster.is_none() {
+        } else if !self.is_trusted() && !self.is_open() {
             Some(Reply::new(530, status(5, 7, 0), "authentication required"))
         } else if mail.parameters.size.is_some_and(|size| size > self.config.message_octets_max) {
             Some(self.too_large())
@@ -84,8 +84,13 @@ impl Server {
         self.say(&Reply::new(250, status(2, 1, 5), "OK"));
     }
 
+    /// Whether there is an address that everyone may write to.
+    fn is_open(&self) -> bool {
+        self.config.postmaster.is_some() || self.config.open.is_some()
+    }
+
     /// Where mail for this address goes, if this client may send there. Everyone reaches the
-    /// postmaster (RFC 5321 4.5.1); only clients that we trust reach others.
+    /// postmaster (RFC 5321 4.5.1) and our open address; only clients that we trust reach others.
     fn resolved(&self, mailbox: Option<Mailbox>) -> Result<Mailbox, Reply> {
         let postmaster = &self.config.postmaster;
         match mailbox {
@@ -94,10 +99,15 @@ impl Server {
                 .ok_or_else(|| Reply::new(550, status(5, 1, 1), "no postmaster is configured")),
             Some(mailbox) => match postmaster {
                 Some(postmaster) if self.is_own_postmaster(&mailbox) => Ok(postmaster.clone()),
-                _ if self.is_trusted() => Ok(mailbox),
+                _ if self.is_trusted() || self.is_open_address(&mailbox) => Ok(mailbox),
                 _ => Err(Reply::new(550, status(5, 7, 1), "relaying denied")),
             },
         }
+    }
+
+    fn is_open_address(&self, mailbox: &Mailbox) -> bool {
+        let same = |own: &Mailbox| own.to_string().eq_ignore_ascii_case(&mailbox.to_string());
+        self.config.open.as_ref().is_some_and(same)
     }
 
     fn is_own_postmaster(&self, mailbox: &Mailbox) -> bool {
