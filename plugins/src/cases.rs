@@ -244,7 +244,8 @@ impl Run<'_> {
             return;
         }
         if !ended.odd.is_empty() {
-            result.problems.push(format!("nobody reads {} of the answer", ended.odd.join(", ")));
+            let (code, keys) = (Code::UnknownKey, ended.odd.join(", "));
+            result.problems.push(format!("{code}: nobody reads {keys} of the answer"));
         }
         if let Some(most) = self.case.budget.max_operations
             && ended.operations > most

@@ -135,6 +135,11 @@ fn describe(error: &EvalAltResult, known: Known<'_>) -> (Code, String, Option<St
             format!("no property `{name}`"),
             Some(format!("test first: `if \"{name}\" in map {{ … }}`, or `map.get(\"{name}\")`")),
         ),
+        E::ErrorDotExpr(what, _) if what.starts_with("No writable") => (
+            Code::ReadOnly,
+            "what the host shows cannot be changed".to_owned(),
+            some("`view.to_map()` is a copy that can be changed"),
+        ),
         E::ErrorDotExpr(what, _) => (
             Code::MissingProperty,
             format!("no such property: {what}"),

@@ -61,12 +61,8 @@ pub enum Code {
     Names,
     /// P0406: too many calls of the host, or too much kept.
     Quota,
-    /// P0407: memory grew too much.
-    Memory,
     /// P0501: it failed too often and rests.
     Resting,
-    /// P0502: another machine did not answer.
-    Remote,
     /// P0601: a case of its own tests failed.
     Case,
 }
@@ -100,9 +96,7 @@ impl Code {
             Self::Depth => "P0404",
             Self::Names => "P0405",
             Self::Quota => "P0406",
-            Self::Memory => "P0407",
             Self::Resting => "P0501",
-            Self::Remote => "P0502",
             Self::Case => "P0601",
         }
     }
@@ -111,13 +105,7 @@ impl Code {
     pub const fn is_limit(self) -> bool {
         matches!(
             self,
-            Self::Time
-                | Self::Operations
-                | Self::Size
-                | Self::Depth
-                | Self::Names
-                | Self::Quota
-                | Self::Memory
+            Self::Time | Self::Operations | Self::Size | Self::Depth | Self::Names | Self::Quota
         )
     }
 }

@@ -30,6 +30,8 @@ pub const MODULES_MAX: usize = 32;
 pub const OPERATIONS_DEFAULT: u64 = 50_000;
 /// The most operations that a manifest may ask for.
 pub const OPERATIONS_MAX: u64 = 5_000_000;
+/// The most operations of a script with closures: they can hold each other in a chain.
+pub const OPERATIONS_CAPTURING_MAX: u64 = 500_000;
 /// How long a hook that may wait for others may compute; the rest of its time is for waiting.
 pub const COMPUTE_MAX: Duration = Duration::from_millis(50);
 /// How long the top of a script may run when it is loaded.

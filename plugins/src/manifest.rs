@@ -155,7 +155,7 @@ pub struct Budget {
     pub time: Option<Duration>,
     /// Operations of the interpreter.
     pub operations: Option<u64>,
-    /// Octets of one value, and so of what a call can build.
+    /// Octets that a call should build: a sixteenth of it is the most of one text.
     #[serde(deserialize_with = "quantity::de_size_option")]
     pub memory: Option<u64>,
     /// Lines for the log.
@@ -346,8 +346,8 @@ impl Manifest {
             if http.methods.is_empty() || !http.methods.iter().all(|m| known.contains(&&**m)) {
                 return wrong("http", "methods are of GET, POST, PUT, PATCH, DELETE and HEAD");
             }
-            if http.max_body > limits::MEMORY_OCTETS_MAX {
-                return wrong("http", "max_body is more than 64MB");
+            if http.max_body > limits::STRING_OCTETS_MAX as u64 {
+                return wrong("http", "max_body is at most 64KB, which is the most of a text");
             }
         }
         if let Some(kv) = &permissions.kv {

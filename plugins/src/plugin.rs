@@ -34,6 +34,7 @@ use crate::package::MAIN;
 use crate::program::Program;
 use crate::worker::Allowance;
 use crate::worker::Base;
+use crate::worker::Worker;
 
 /// What all plugins of a process share.
 #[derive(Clone)]
@@ -128,11 +129,12 @@ impl Plugin {
             // Waiting for others is not computing: what computes for long has gone astray.
             let waits = hook.terms().reach == Reach::KvAndHttp;
             let time = if waits { time.min(limits::COMPUTE_MAX) } else { time };
+            let operations = manifest.operations(*hook).min(program.operations_max());
             let seat = Seat {
                 priority: setting.priority,
                 name: setting.name.clone(),
                 policy: manifest.policy(*hook),
-                allowance: Allowance { time, operations: manifest.operations(*hook) },
+                allowance: Allowance { time, operations },
                 breaker: Mutex::new(Breaker::new(manifest.breaker)),
                 troubled: AtomicBool::new(false),
                 count: Count::default(),
@@ -252,33 +254,55 @@ impl Plugin {
         (allowance, now, begin): (Allowance, Timestamp, Timestamp),
     ) -> Round<O> {
         let program = &self.program;
-        let worker = program.worker(&shared.base);
-        let kv = Arc::clone(&shared.kv);
-        worker.handle.with(|host| {
-            host.begin(hook, now, kv);
-            std::mem::swap(&mut host.memo, memo);
+        let mut worker = program.worker(&shared.base);
+        let mut stack = std::mem::take(&mut worker.stack);
+        let round = stack.run(|| {
+            let kv = Arc::clone(&shared.kv);
+            worker.handle.with(|host| {
+                host.begin(hook, now, kv);
+                std::mem::swap(&mut host.memo, memo);
+            });
+            let shown = input.show(program.show());
+            let allowed = (allowance, begin);
+            let answered = program.call(&shared.base, &worker, hook, shown, allowed);
+            self.round(&worker, hook, answered, memo)
         });
-        let shown = input.show(program.show());
-        let answered = program.call(&shared.base, &worker, hook, shown, (allowance, begin));
+        let round = round.unwrap_or_else(|error| {
+            Round::Done(Err(self.failure(hook, Policy::Open, Code::Host, &error.to_string())))
+        });
+        // A run that was ended may have used much of its stack: that is given back to the machine.
+        if matches!(round, Round::Done(Ok(_)) | Round::Wants(_)) {
+            worker.stack = stack;
+        }
+        program.give_back(worker);
+        round
+    }
+
+    /// What a run came to. The value that it returned does not leave its stack.
+    fn round<O: Answer>(
+        &self,
+        worker: &Worker,
+        hook: Hook,
+        answered: Result<Dynamic, Box<EvalAltResult>>,
+        memo: &mut Memo,
+    ) -> Round<O> {
         let (mut effects, wanted) = worker.handle.with(|host| {
             std::mem::swap(&mut host.memo, memo);
             host.memo.clear();
             (std::mem::take(&mut host.effects), host.wanted.take())
         });
-        let round = match answered {
+        match answered {
             Ok(value) => self.read(hook, value, effects, worker.operations()),
             Err(error) => match wanted {
                 Some(request) if waits(&error) => Round::Wants(request),
                 _ => {
-                    let fault = Box::new(program.explain(&worker, hook, &error));
+                    let fault = Box::new(self.program.explain(worker, hook, &error));
                     effects.kv.clear();
                     effects.metrics.clear();
                     Round::Done(Err(Failure { policy: Policy::Open, fault, effects }))
                 }
             },
-        };
-        program.give_back(worker);
-        round
+        }
     }
 
     fn read<O: Answer>(

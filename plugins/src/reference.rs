@@ -39,9 +39,7 @@ pub const CODES: &[(Code, &str)] = &[
     (Code::Depth, "functions or expressions nested too deep"),
     (Code::Names, "too many variables, functions or modules"),
     (Code::Quota, "too many calls of the host in one run, or too much kept"),
-    (Code::Memory, "memory grew too much"),
     (Code::Resting, "it failed too often and rests"),
-    (Code::Remote, "another machine did not answer"),
     (Code::Case, "one of its own cases fails"),
 ];
 

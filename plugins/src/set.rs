@@ -252,7 +252,8 @@ impl Plugins {
     pub(crate) fn tell_odd(&self, plugin: &Plugin, hook: Hook, odd: &[String]) {
         if !odd.is_empty() {
             let (plugin, keys) = (plugin.program.label(), odd.join(", "));
-            tracing::warn!(target: "plugin", plugin, %hook, keys, "keys that nobody reads");
+            let code = Code::UnknownKey.as_str();
+            tracing::warn!(target: "plugin", plugin, %hook, code, keys, "keys that nobody reads");
         }
     }
 }

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Microseconds in which a run that computes does an operation at least; most do more than ten in
 /// one.
-const BUSY_MICROS: u64 = 4;
+const BUSY_MICROS: u64 = 10;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;

@@ -30,6 +30,7 @@ use crate::host::Profile;
 use crate::host::Stop;
 use crate::limits;
 use crate::package::MAIN;
+use crate::stack::Stack;
 use crate::surface::Surface;
 use crate::watchdog::Ended;
 use crate::watchdog::Slot;
@@ -66,6 +67,8 @@ pub struct Parts {
 pub struct Worker {
     engine: Engine,
     slot: Arc<Slot>,
+    /// Where it runs; whoever runs it takes the stack and gives it back.
+    pub stack: Stack,
     /// How its host functions reach the state of the run.
     pub handle: Handle,
 }
@@ -124,7 +127,7 @@ impl Worker {
             })
         });
         for_the_log(&mut engine, &handle);
-        Self { engine, slot, handle }
+        Self { engine, slot, stack: Stack::default(), handle }
     }
 
     /// The interpreter, to compile with.
@@ -206,7 +209,8 @@ fn bound(engine: &mut Engine, parts: &Parts) {
         .set_max_functions(limits::FUNCTIONS_MAX)
         .set_max_modules(limits::MODULES_MAX)
         .set_fail_on_invalid_map_property(true)
-        .disable_symbol("eval");
+        .disable_symbol("eval")
+        .disable_symbol("curry");
     if parts.unoptimized {
         engine.set_optimization_level(OptimizationLevel::None);
     }

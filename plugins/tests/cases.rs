@@ -112,7 +112,7 @@ fn cases_pass_and_fail_for_a_reason() {
         "true api down ",
         "false nothing answers nothing answers GET https://api.shop.example/c/1; \
          (without optimizer)",
-        "false an odd key nobody reads odd of the answer; (without optimizer)",
+        "false an odd key P0302: nobody reads odd of the answer; (without optimizer)",
         "true any contact ",
     ];
     assert_eq!(lines[..6], expected);
