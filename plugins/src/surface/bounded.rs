@@ -38,18 +38,26 @@ fn too_large() -> Box<EvalAltResult> {
 
 fn pad(text: &mut ImmutableString, len: i64, with: &str) -> Told<()> {
     let Ok(len) = usize::try_from(len) else { return Ok(()) };
-    let have = text.chars().count();
-    if len <= have || with.is_empty() {
+    let (have, characters) = (text.chars().count(), with.chars().count());
+    if len <= have || characters == 0 {
         return Ok(());
     }
     if len > limits::STRING_OCTETS_MAX {
         return Err(too_large());
     }
-    let more: String = with.chars().cycle().take(len - have).collect();
-    if text.len() + more.len() > limits::STRING_OCTETS_MAX {
+    let (whole, rest) = ((len - have) / characters, (len - have) % characters);
+    let last = with.char_indices().nth(rest).map_or(0, |(at, _)| at);
+    let grown = text.len() + whole.saturating_mul(with.len()) + last;
+    if grown > limits::STRING_OCTETS_MAX {
         return Err(too_large());
     }
-    *text = format!("{text}{more}").into();
+    let mut padded = String::with_capacity(grown);
+    padded.push_str(text);
+    for _ in 0..whole {
+        padded.push_str(with);
+    }
+    padded.push_str(with.get(..last).unwrap_or_default());
+    *text = padded.into();
     Ok(())
 }
 
@@ -66,4 +74,37 @@ fn replace(text: &mut ImmutableString, what: &str, with: &str) -> Told<()> {
         *text = text.replace(what, with).into();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, len: i64, with: &str) -> Result<String, String> {
+        let mut text = ImmutableString::from(text);
+        pad(&mut text, len, with).map(|()| text.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn padding_counts_characters_and_is_bounded() {
+        assert_eq!(check("x", 6, "äb"), Ok("xäbäbä".to_owned()));
+        assert_eq!(check("xyz", 2, "a"), Ok("xyz".to_owned()));
+        assert_eq!(check("x", -5, "a"), Ok("x".to_owned()));
+        assert_eq!(check("x", 5, ""), Ok("x".to_owned()));
+        let most = i64::try_from(limits::STRING_OCTETS_MAX).unwrap();
+        assert_eq!(check("", most, "a").unwrap().len(), limits::STRING_OCTETS_MAX);
+        assert!(check("", most + 1, "a").is_err());
+        assert!(check("", most / 2 + 1, "ä").is_err());
+    }
+
+    #[test]
+    fn replacing_is_bounded_before_it_is_done() {
+        let mut text = ImmutableString::from("a".repeat(1_000));
+        assert!(replace(&mut text, "a", &"b".repeat(100)).is_err());
+        assert_eq!(text.len(), 1_000);
+        replace(&mut text, "a", "bb").unwrap();
+        assert_eq!(text.len(), 2_000);
+        replace(&mut text, "", "x").unwrap();
+        assert_eq!(text.len(), 2_000);
+    }
 }
