@@ -250,22 +250,23 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
                 self.late(plugins, &plugin);
                 continue;
             }
-            match plugin.ask::<I, O>(plugins.shared(), self.hook, &self.input, &mut self.memo) {
+            let asked = plugin.chosen(&self.input);
+            match asked.ask::<I, O>(plugins.shared(), self.hook, &self.input, &mut self.memo) {
                 Round::Wants(request) => {
-                    let mut outgoing = outgoing(&plugin, &request);
+                    let mut outgoing = outgoing(asked, &request);
                     outgoing.timeout = request.timeout.min(deadline.since(now));
                     self.asked = Some(request);
                     return Step::Wants(outgoing);
                 }
                 Round::Done(Ok(ran)) => {
-                    plugins.tell_odd(&plugin, self.hook, &ran.odd);
-                    plugins.apply(&plugin, self.hook, &ran.effects);
+                    plugins.tell_odd(asked, self.hook, &ran.odd);
+                    plugins.apply(asked, self.hook, &ran.effects);
                     self.land(&ran.answer, now);
                     self.all.answer.merge(ran.answer);
                     self.next();
                 }
                 Round::Done(Err(failure)) => {
-                    plugins.tell(&plugin, self.hook, &failure);
+                    plugins.tell(asked, self.hook, &failure);
                     self.all.retry |= failure.policy == Policy::Retry;
                     self.all.faults.push(*failure.fault);
                     self.fall_back(&plugin, now);

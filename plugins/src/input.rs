@@ -35,6 +35,11 @@ pub trait Input {
         None
     }
 
+    /// What tells one from another, for versions that are tried on a part of all.
+    fn key(&self) -> Option<String> {
+        self.message_id().map(str::to_owned)
+    }
+
     /// The name of what it is about, for plugins that are asked for one only.
     fn subject(&self) -> Option<&str> {
         None
@@ -169,6 +174,10 @@ impl Input for EnrichInput {
     fn cache_key(&self, path: &str) -> Option<String> {
         self.contact.field(path.strip_prefix("contact.").unwrap_or(path))
     }
+
+    fn key(&self) -> Option<String> {
+        self.contact.email()
+    }
 }
 
 /// `on_segment`.
@@ -188,6 +197,10 @@ impl Input for SegmentInput {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.segment)
+    }
+
+    fn key(&self) -> Option<String> {
+        self.contact.email()
     }
 }
 
@@ -221,6 +234,10 @@ impl Input for PersonalizeInput {
     fn subject(&self) -> Option<&str> {
         self.campaign.as_deref()
     }
+
+    fn key(&self) -> Option<String> {
+        self.contact.email()
+    }
 }
 
 /// `on_variant`.
@@ -245,6 +262,10 @@ impl Input for VariantInput {
 
     fn subject(&self) -> Option<&str> {
         Some(&self.experiment)
+    }
+
+    fn key(&self) -> Option<String> {
+        self.contact.email()
     }
 }
 
@@ -393,6 +414,10 @@ impl Input for ReportInput {
     fn message_id(&self) -> Option<&str> {
         self.message_id.as_deref()
     }
+
+    fn key(&self) -> Option<String> {
+        Some(self.recipient.clone())
+    }
 }
 
 /// `on_track`.
@@ -408,6 +433,10 @@ pub struct TrackInput {
 impl Input for TrackInput {
     fn show(&self, show: Show<'_>) -> Dynamic {
         show.view("event", || self.event.0.clone()).contact(&self.contact.0).done()
+    }
+
+    fn key(&self) -> Option<String> {
+        self.contact.email()
     }
 }
 

@@ -109,6 +109,7 @@ impl<'a> Loading<'a> {
         self.unused(&looks);
         let named = looks.values().flat_map(|seen| seen.properties.iter().cloned());
         let wanted = (!looks.values().any(|seen| seen.reckons)).then(|| named.collect());
+        self.parts.merge_names();
         let captures = looks.values().any(|seen| !seen.captured.is_empty());
         Ok(Compiled { ast, wanted, captures })
     }

@@ -19,6 +19,7 @@ use crate::count::Count;
 use crate::explain;
 use crate::fault::Code;
 use crate::fault::Fault;
+use crate::hashing;
 use crate::hook::HOOKS;
 use crate::hook::Hook;
 use crate::hook::Policy;
@@ -60,6 +61,17 @@ pub struct Plugin {
     pub program: Program,
     seats: [Option<Seat>; HOOKS],
     cache: Option<Mutex<Cache<Attrs>>>,
+    /// Another version of it, which is asked for a part of all.
+    candidate: Option<Candidate>,
+}
+
+/// A version of a plugin that is tried.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The version.
+    pub plugin: Arc<Plugin>,
+    /// For how many of a hundred.
+    pub percent: u8,
 }
 
 /// What is kept of answers of `on_enrich`.
@@ -145,7 +157,28 @@ impl Plugin {
         }
         let cache = manifest.cache.get(&Hook::OnEnrich).cloned();
         let cache = cache.map(|setting| Mutex::new(Cache::<Attrs>::new(setting)));
-        Self { program, seats, cache }
+        Self { program, seats, cache, candidate: None }
+    }
+
+    /// With a version that is tried.
+    #[must_use]
+    pub fn with_candidate(mut self, candidate: Option<Candidate>) -> Self {
+        self.candidate = candidate;
+        self
+    }
+
+    /// The version that is tried, if one is.
+    pub const fn candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_ref()
+    }
+
+    /// Which version is asked about this: always the same for the same contact or message.
+    pub fn chosen<I: Input>(&self, input: &I) -> &Self {
+        let Some(candidate) = &self.candidate else { return self };
+        let name = &self.program.package.manifest.name;
+        let key = input.key().unwrap_or_default();
+        let bucket = hashing::bucket(&format!("{name}\n{key}"), 100);
+        if bucket < u64::from(candidate.percent) { &candidate.plugin } else { self }
     }
 
     /// What it found out about contacts.

@@ -37,6 +37,7 @@ use crate::kv::MemoryKv;
 use crate::limits;
 use crate::package;
 use crate::package::Package;
+use crate::plugin::Candidate;
 use crate::plugin::Failure;
 use crate::plugin::Plugin;
 use crate::plugin::Round;
@@ -60,6 +61,19 @@ pub struct Options {
     pub disabled: Vec<String>,
     /// Load plugins though their own cases fail.
     pub force: bool,
+    /// Plugins of which another folder holds the version that is used, by name.
+    pub pinned: BTreeMap<String, PathBuf>,
+    /// Versions that are tried, by name.
+    pub staged: BTreeMap<String, Stage>,
+}
+
+/// A version that is tried on a part of all, chosen by hash.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// For how many of a hundred.
+    pub percent: u8,
 }
 
 /// All plugins. Cheap to ask when a hook has none.
@@ -104,6 +118,9 @@ pub struct Standing {
     pub priority: i32,
     /// What failure means.
     pub on_error: Policy,
+    /// For how many of a hundred it is asked, if it is a version that is tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staged: Option<u8>,
     /// Its breaker.
     pub breaker: State,
     /// What was counted.
@@ -154,7 +171,14 @@ impl Plugins {
     pub fn standing(&self) -> Vec<Standing> {
         let loaded = self.current.load();
         let mut all = Vec::new();
-        for plugin in &loaded.plugins {
+        let staged = |plugin: &Arc<Plugin>| {
+            let candidate = plugin.candidate()?;
+            Some((Arc::clone(&candidate.plugin), Some(candidate.percent)))
+        };
+        let versions = loaded.plugins.iter().flat_map(|plugin| {
+            [Some((Arc::clone(plugin), None)), staged(plugin)].into_iter().flatten()
+        });
+        for (plugin, percent) in versions {
             for hook in Hook::all() {
                 let Some(seat) = plugin.seat(hook) else { continue };
                 all.push(Standing {
@@ -162,6 +186,7 @@ impl Plugins {
                     hook,
                     priority: seat.priority,
                     on_error: seat.policy,
+                    staged: percent,
                     breaker: seat.state(),
                     counts: seat.count.read(),
                 });
@@ -194,6 +219,31 @@ impl Plugins {
         reloaded
     }
 
+    /// Tries a version of a plugin on a part of all. It has counts of its own ([`Self::standing`]).
+    pub fn stage(&self, name: &str, stage: Stage) -> Reloaded {
+        let mut options = self.options.lock().clone();
+        options.staged.insert(name.to_owned(), stage);
+        self.reload(Some(options))
+    }
+
+    /// Uses the version that was tried for all. Where its folder is, is for the caller to keep.
+    pub fn promote(&self, name: &str) -> Reloaded {
+        let mut options = self.options.lock().clone();
+        if let Some(stage) = options.staged.remove(name) {
+            options.pinned.insert(name.to_owned(), stage.folder);
+        }
+        self.reload(Some(options))
+    }
+
+    /// Tries a version no longer; without one that is tried, goes back from a pinned one.
+    pub fn roll_back(&self, name: &str) -> Reloaded {
+        let mut options = self.options.lock().clone();
+        if options.staged.remove(name).is_none() {
+            options.pinned.remove(name);
+        }
+        self.reload(Some(options))
+    }
+
     /// Asks one plugin, in a hook that does not wait for others, and does what it wants done.
     pub(crate) fn ask<I: Input, O: Answer>(
         &self,
@@ -201,6 +251,7 @@ impl Plugins {
         hook: Hook,
         input: &I,
     ) -> Result<O, Failure> {
+        let plugin = plugin.chosen(input);
         match plugin.ask(&self.shared, hook, input, &mut Vec::new()) {
             Round::Done(Ok(ran)) => {
                 self.tell_odd(plugin, hook, &ran.odd);
@@ -304,7 +355,14 @@ fn load(shared: &Shared, options: &Options, before: &Loaded) -> (Loaded, Reloade
         if options.disabled.contains(&folder_name) {
             continue;
         }
-        match read(shared, options, &folder) {
+        let folder = options.pinned.get(&folder_name).cloned().unwrap_or(folder);
+        let plugin = read(shared, options, &folder).map(|plugin| {
+            let stage = options.staged.get(name(&plugin));
+            let candidate =
+                stage.and_then(|stage| candidate(shared, options, stage, &mut reloaded));
+            plugin.with_candidate(candidate)
+        });
+        match plugin {
             Ok(plugin) if plugins.iter().any(|other| name(other) == name(&plugin)) => {
                 let message = "another folder holds a plugin of the same name";
                 reloaded.refused.push(Fault::new(Code::Package, plugin.program.label(), message));
@@ -339,6 +397,22 @@ fn folders(options: &Options, reloaded: &mut Reloaded) -> Vec<PathBuf> {
             let message = format!("{}: {error}", folder.display());
             reloaded.refused.push(Fault::new(Code::Package, "?", message));
             Vec::new()
+        }
+    }
+}
+
+/// A version that is tried; one that cannot be loaded is not tried.
+fn candidate(
+    shared: &Shared,
+    options: &Options,
+    stage: &Stage,
+    reloaded: &mut Reloaded,
+) -> Option<Candidate> {
+    match read(shared, options, &stage.folder) {
+        Ok(plugin) => Some(Candidate { plugin: Arc::new(plugin), percent: stage.percent.min(100) }),
+        Err(fault) => {
+            reloaded.refused.push(*fault);
+            None
         }
     }
 }

@@ -100,6 +100,18 @@ impl Base {
     }
 }
 
+impl Parts {
+    /// Puts all names into one module: for each function, the interpreter looks through all.
+    pub fn merge_names(&mut self) {
+        let mut all = Module::new();
+        for names in &self.names {
+            all.merge(names);
+        }
+        all.build_index();
+        self.names = vec![Shared::new(all)];
+    }
+}
+
 impl Worker {
     /// An interpreter for a plugin.
     pub fn new(base: &Base, parts: &Parts) -> Self {

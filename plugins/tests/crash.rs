@@ -26,6 +26,7 @@ fn terms() -> KvPermission {
 }
 
 /// What the child does: writes and syncs, and says what is safe, until it is killed.
+#[expect(clippy::print_stdout, reason = "the test listens")]
 fn child(folder: &Path, first: u64) {
     let (store, opened) = SledKv::open(folder, Timestamp::EPOCH).unwrap();
     println!("opened {opened:?}");

@@ -24,6 +24,7 @@ use maily_plugins::input::SegmentInput;
 use maily_plugins::input::SendInput;
 use maily_plugins::input::VariantInput;
 use maily_plugins::set::Plugins;
+use maily_plugins::set::Stage;
 use support::House;
 
 fn accept(subject: &str) -> AcceptInput {
@@ -225,4 +226,43 @@ fn what_is_odd_in_a_folder_is_told_and_the_rest_is_loaded() {
     let reloaded = plugins.reload(None);
     assert_eq!(reloaded.plugins, ["good@1.0.0"]);
     assert!(Plugins::takes(&plugins, Hook::OnRoute));
+}
+
+#[test]
+fn a_version_is_tried_on_some_and_promoted_or_rolled_back() {
+    let house = House::new();
+    let script = |n: u32| format!("fn on_personalize(input) {{ #{{ vars: #{{ n: {n} }} }} }}");
+    house.plugin("p", "on_personalize = {}", "", &script(1));
+    let plugins = house.open();
+    let next = House::new();
+    next.plugin("p", "on_personalize = {}", "", &script(2));
+    let folder = next.folder.path().join("p");
+    let share = || {
+        let second = (0..400).filter(|n| {
+            let contact = Contact::new(&format!("user{n}@x.test"), serde_json::Map::new());
+            let input = PersonalizeInput { contact, ..PersonalizeInput::default() };
+            plugins.on_personalize(input).vars["n"] == 2
+        });
+        second.count()
+    };
+    let stage = || Stage { folder: folder.clone(), percent: 10 };
+    assert_eq!(share(), 0);
+    assert!(plugins.stage("p", stage()).refused.is_empty());
+    let some = share();
+    assert!((20..65).contains(&some), "{some}");
+    assert_eq!(share(), some, "the same contacts again");
+    let standing = plugins.standing();
+    assert_eq!((standing[0].staged, standing[1].staged), (None, Some(10)));
+    assert_eq!(standing[1].counts.calls, 2 * some as u64);
+    assert!(plugins.roll_back("p").refused.is_empty());
+    assert_eq!(share(), 0);
+    plugins.stage("p", stage());
+    assert!(plugins.promote("p").refused.is_empty());
+    assert_eq!(share(), 400);
+    assert_eq!(plugins.standing().len(), 1);
+    // A version that does not compile is not tried, and is told of.
+    next.write("p/main.rhai", "fn on_personalize(");
+    plugins.roll_back("p");
+    assert_eq!(plugins.stage("p", stage()).refused.len(), 1);
+    assert_eq!(share(), 0);
 }
