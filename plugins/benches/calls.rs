@@ -127,15 +127,6 @@ fn main() {
     map.insert("domain".into(), "x.example".into());
     map.insert("class".into(), "bulk".into());
     let map = Dynamic::from(map);
-    if std::env::args().any(|argument| argument == "small") {
-        // For a profiler: this and nothing else.
-        for _ in 0..100 {
-            measure("small hook, on_route", || {
-                black_box(plugins.on_route(black_box(&route)));
-            });
-        }
-        return;
-    }
     measure("small hook, interpreter without limits", raw(SMALL, "on_route", &map, false));
     let guarded = raw(SMALL, "on_route", &map, true);
     let small_raw = measure("small hook, interpreter with limits", guarded);
