@@ -26,7 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine/egress", &["core"]),
     ("plugins", &["core"]),
     ("config", &["core"]),
-    ("engine/ingress", &["core", "spool", "events", "plugins"]),
+    ("engine/ingress", &["core", "journal", "spool", "events", "plugins"]),
     ("engine/delivery", &["core", "spool", "events", "egress", "plugins"]),
     (
         "engine/http",
