@@ -51,7 +51,7 @@ pub fn parse_error(known: Known<'_>, file: &str, error: &rhai::ParseError) -> Fa
     match &*error.0 {
         ParseErrorType::VariableUndefined(name) if name == "this" => fault,
         ParseErrorType::VariableUndefined(name) => fault.with_help(format!(
-            "functions see their parameters, the constants of the script and what the host offers; \
+            "functions see their parameters, the constants of the plugin and what the host offers; \
              `{name}` is none of these"
         )),
         ParseErrorType::Reserved(word) if word == "eval" => {

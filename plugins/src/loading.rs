@@ -104,7 +104,10 @@ impl<'a> Loading<'a> {
             }
         }
         let captured = looks.get(MAIN).map(|seen| seen.captured.clone()).unwrap_or_default();
-        let ast = self.main(&captured)?;
+        self.top(MAIN, self.package.main(), &captured)?;
+        self.global();
+        let mut ast = self.compile_strictly(MAIN, self.package.main())?;
+        ast.set_source(MAIN);
         self.hooks(&ast)?;
         self.unused(&looks);
         let named = looks.values().flat_map(|seen| seen.properties.iter().cloned());
@@ -201,18 +204,10 @@ impl<'a> Loading<'a> {
         for (inner, _, position) in &seen.imports {
             self.module(inner, *position, looks, depth + 1)?;
         }
+        self.top(&file, source, &seen.captured)?;
         let worker = Worker::new(self.base, &self.parts);
-        let mut ast = self.compile(&worker, &Scope::new(), &file, source)?;
+        let mut ast = self.compile_strictly(&file, source)?;
         ast.set_source(file.as_str());
-        let mut scope = Scope::new();
-        let ran = worker.guarded(self.base, load_allowance(self.base), || {
-            worker.engine().run_ast_with_scope(&mut scope, &ast)
-        });
-        if ran.is_ok() {
-            for (name, _, value) in scope.iter() {
-                self.plain(&file, name, &value)?;
-            }
-        }
         let made = worker.guarded(self.base, load_allowance(self.base), || {
             Module::eval_ast_as_new(Scope::new(), &ast, worker.engine())
         });
@@ -231,48 +226,8 @@ impl<'a> Loading<'a> {
         Box::new(explain::run_error(known, error))
     }
 
-    fn compile(
-        &self,
-        worker: &Worker,
-        scope: &Scope<'_>,
-        file: &str,
-        source: &str,
-    ) -> Result<AST, Refused> {
-        let compiled = worker.engine().compile_with_scope(scope, source);
-        compiled.map_err(|error| Box::new(explain::parse_error(self.known(), file, &error)))
-    }
-
-    /// The main script: its top runs once; what is constant there becomes a name for functions.
-    fn main(&mut self, captured: &BTreeSet<String>) -> Result<AST, Refused> {
-        let source = self.package.main();
-        let worker = Worker::new(self.base, &self.parts);
-        let ast = self.compile(&worker, &Scope::new(), MAIN, source)?;
-        let mut scope = Scope::new();
-        worker
-            .guarded(self.base, load_allowance(self.base), || {
-                worker.engine().run_ast_with_scope(&mut scope, &ast)
-            })
-            .map_err(|error| self.refuse(&worker, &error))?;
-        let mut constants = Module::new();
-        for (name, is_constant, value) in scope.iter() {
-            if is_constant {
-                self.plain(MAIN, name, &value)?;
-                if captured.contains(name) {
-                    return Err(self.captured(MAIN, name));
-                }
-                constants.set_var(name, value.flatten());
-            }
-        }
-        let mut global = constants.clone();
-        for names in self.parts.names.iter().chain([&self.base.surface.module]) {
-            for (name, value) in names.iter_var() {
-                global.set_var(name, value.clone());
-            }
-        }
-        global.build_index();
-        constants.build_index();
-        self.parts.names.push(Shared::new(constants));
-        self.parts.modules.push(("global".to_owned(), Shared::new(global)));
+    /// Compiles what names nothing but what the host offers, and its own.
+    fn compile_strictly(&self, file: &str, source: &str) -> Result<AST, Refused> {
         let mut known = Scope::new();
         for names in &self.parts.names {
             for (name, value) in names.iter_var() {
@@ -284,9 +239,71 @@ impl<'a> Loading<'a> {
         }
         let mut strict = Worker::new(self.base, &self.parts);
         strict.be_strict();
-        let mut ast = self.compile(&strict, &known, MAIN, source)?;
-        ast.set_source(MAIN);
-        Ok(ast)
+        self.compile(&strict, &known, file, source)
+    }
+
+    fn compile(
+        &self,
+        worker: &Worker,
+        scope: &Scope<'_>,
+        file: &str,
+        source: &str,
+    ) -> Result<AST, Refused> {
+        let compiled = worker.engine().compile_with_scope(scope, source);
+        compiled.map_err(|error| Box::new(explain::parse_error(self.known(), file, &error)))
+    }
+
+    /// The top of a script runs once; what is constant there becomes a name for all functions of
+    /// the plugin.
+    fn top(
+        &mut self,
+        file: &str,
+        source: &str,
+        captured: &BTreeSet<String>,
+    ) -> Result<(), Refused> {
+        let worker = Worker::new(self.base, &self.parts);
+        let mut ast = self.compile(&worker, &Scope::new(), file, source)?;
+        ast.set_source(file);
+        let mut scope = Scope::new();
+        worker
+            .guarded(self.base, load_allowance(self.base), || {
+                worker.engine().run_ast_with_scope(&mut scope, &ast)
+            })
+            .map_err(|error| {
+                let error = EvalAltResult::ErrorInModule(file.to_owned(), error, Position::NONE);
+                self.refuse(&worker, &error)
+            })?;
+        let mut constants = Module::new();
+        for (name, is_constant, value) in scope.iter() {
+            self.plain(file, name, &value)?;
+            if !is_constant {
+                continue;
+            }
+            if captured.contains(name) {
+                return Err(self.captured(file, name));
+            }
+            if self.parts.names.iter().any(|names| names.contains_var(name)) {
+                let message = format!("there is another constant `{name}` in this plugin");
+                let fault = Fault::new(Code::UnknownName, &self.label, message);
+                return Err(Box::new(fault.at(Place::file(file))));
+            }
+            constants.set_var(name, value.flatten());
+        }
+        constants.build_index();
+        self.parts.names.push(Shared::new(constants));
+        Ok(())
+    }
+
+    /// All names under `global::`, for closures.
+    fn global(&mut self) {
+        let mut global = Module::new();
+        for names in self.parts.names.iter().chain([&self.base.surface.module]) {
+            for (name, value) in names.iter_var() {
+                global.set_var(name, value.clone());
+            }
+        }
+        global.build_index();
+        self.parts.modules.push(("global".to_owned(), Shared::new(global)));
     }
 
     /// Each hook of the manifest has its function, and each function like a hook its entry.
