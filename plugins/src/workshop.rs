@@ -140,6 +140,70 @@ pub fn try_all(shared: &Shared, folder: &Path) -> Vec<Tried> {
     hooks.into_iter().map(|hook| try_hook(shared, &plugin, hook, &sample(hook))).collect()
 }
 
+/// How two versions compare over recorded inputs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Replayed {
+    /// How many inputs there were.
+    pub inputs: usize,
+    /// Of how many both made the same.
+    pub same: usize,
+    /// How many the new version failed at.
+    pub failed: usize,
+    /// How many the old version failed at.
+    pub failed_before: usize,
+    /// Microseconds of the new version, all together.
+    pub micros: u64,
+    /// Microseconds of the old version.
+    pub micros_before: u64,
+    /// The first differences.
+    pub differences: Vec<Difference>,
+}
+
+/// One input of which two versions made different things.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// Which input, counted from 1.
+    pub input: usize,
+    /// What the new version answers.
+    pub now: Value,
+    /// What the old one answers.
+    pub before: Value,
+}
+
+/// Differences that are told.
+pub const DIFFERENCES_MAX: usize = 20;
+
+/// Runs two versions over recorded inputs. Nothing is kept, sent or asked.
+pub fn replay(
+    shared: &Shared,
+    (new, old): (&Plugin, &Plugin),
+    hook: Hook,
+    inputs: impl Iterator<Item = Value>,
+) -> Replayed {
+    let mut all = Replayed::default();
+    for input in inputs {
+        all.inputs += 1;
+        let (now, before) =
+            (try_hook(shared, new, hook, &input), try_hook(shared, old, hook, &input));
+        all.failed += usize::from(now.fault.is_some());
+        all.failed_before += usize::from(before.fault.is_some());
+        all.micros += now.micros;
+        all.micros_before += before.micros;
+        let fault = |tried: &Tried| tried.fault.as_ref().map(|fault| fault.code);
+        if now.answer == before.answer && fault(&now) == fault(&before) {
+            all.same += 1;
+        } else if all.differences.len() < DIFFERENCES_MAX {
+            let told = |tried: Tried| match tried.fault {
+                Some(fault) => json!({ "fault": fault.code, "message": fault.message }),
+                None => tried.answer,
+            };
+            let (now, before) = (told(now), told(before));
+            all.differences.push(Difference { input: all.inputs, now, before });
+        }
+    }
+    all
+}
+
 /// What a hook could be given.
 pub fn sample(hook: Hook) -> Value {
     let contact = json!({

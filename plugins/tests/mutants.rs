@@ -1,6 +1,10 @@
 //! Scripts that are cut to pieces and put together again: whatever comes of them, the host lives
 //! and ends them in time.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up must fail")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set itself up must fail"
+)]
 
 mod support;
 

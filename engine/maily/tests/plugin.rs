@@ -64,3 +64,23 @@ fn a_plugin_is_begun_tested_checked_and_run() {
     assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "P0101");
     assert_eq!(maily(&["test", &promo]).status.code(), Some(2));
 }
+
+#[test]
+fn two_versions_are_compared_over_recorded_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    for (name, script) in [("old", "x.size > 10"), ("new", "x.size > 20")] {
+        let parent = path("");
+        maily(&["new", name, "--hook", "on_accept", "--folder", &parent]);
+        let script = format!("fn on_accept(x) {{ if {script} {{ reject(\"large\") }} }}");
+        std::fs::write(folder.path().join(name).join("main.rhai"), script).unwrap();
+    }
+    std::fs::write(path("inputs"), "{\"size\":5}\n{\"size\":15}\n\n{\"size\":25}\n").unwrap();
+    let (new, old, inputs) = (path("new"), path("old"), path("inputs"));
+    let output =
+        maily(&["replay", &new, "--against", &old, "--hook", "on_accept", "--inputs", &inputs]);
+    assert_eq!(output.status.code(), Some(2));
+    let lines = lines(&output);
+    assert_eq!(lines[0], "input 2");
+    assert!(lines[3].starts_with("3 inputs: 2 the same; 0 failed, before 0"), "{lines:?}");
+}

@@ -13,6 +13,7 @@ use crate::exit::Failure;
 mod checking;
 mod measuring;
 mod reading;
+mod replaying;
 mod testing;
 mod trying;
 
@@ -48,6 +49,8 @@ enum What {
     Bench(measuring::Arguments),
     /// Call a hook once and print what it answers.
     Run(trying::Arguments),
+    /// Run two versions of a plugin over recorded inputs and show where they differ.
+    Replay(replaying::Arguments),
     /// Print what there is to know about a plugin, as Markdown.
     Doc {
         /// The plugin's folder; without it, what the host offers.
@@ -74,6 +77,7 @@ pub fn run(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure
         What::Check(arguments) => checking::check(arguments, clock),
         What::Test(arguments) => testing::test(arguments, clock),
         What::Bench(arguments) => measuring::bench(arguments, clock),
+        What::Replay(arguments) => replaying::replay(arguments, clock),
         What::Run(arguments) => trying::run(arguments, clock),
         What::Doc { folder, definitions } => reading::doc(folder.as_deref(), *definitions),
         What::List { folder, json } => reading::list(folder, *json),
