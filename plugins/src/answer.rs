@@ -12,7 +12,7 @@ use crate::fields::is_status;
 use crate::fields::name;
 
 /// An answer that scripts give.
-pub trait Answer: Sized {
+pub trait Answer: Default {
     /// Reads it; names of keys that mean nothing are put into `odd`.
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong>;
 

@@ -76,7 +76,7 @@ pub enum Refused {
 }
 
 /// The values of secrets; they are never shown.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, String>);
 
 impl Secrets {

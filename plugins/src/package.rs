@@ -37,6 +37,18 @@ pub struct Package {
     pub readme: String,
 }
 
+/// The same folder with the same files. The manifest is what its text says.
+impl PartialEq for Package {
+    fn eq(&self, other: &Self) -> bool {
+        self.folder == other.folder
+            && self.manifest_text == other.manifest_text
+            && self.readme == other.readme
+            && self.scripts == other.scripts
+            && self.tables == other.tables
+            && self.cases == other.cases
+    }
+}
+
 /// Reads a folder and keeps count of what was read.
 struct Reader {
     root: PathBuf,

@@ -58,9 +58,9 @@ impl std::fmt::Debug for Shared {
 #[derive(Debug)]
 pub struct Plugin {
     /// What is asked.
-    pub program: Program,
-    seats: [Option<Seat>; HOOKS],
-    cache: Option<Mutex<Cache<Attrs>>>,
+    pub program: Arc<Program>,
+    seats: Arc<[Option<Seat>; HOOKS]>,
+    cache: Option<Arc<Mutex<Cache<Attrs>>>>,
     /// Another version of it, which is asked for a part of all.
     candidate: Option<Candidate>,
 }
@@ -108,7 +108,7 @@ pub enum Round<O> {
 }
 
 /// A run that went well.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Ran<O> {
     /// What it answered.
     pub answer: O,
@@ -156,15 +156,38 @@ impl Plugin {
             }
         }
         let cache = manifest.cache.get(&Hook::OnEnrich).cloned();
-        let cache = cache.map(|setting| Mutex::new(Cache::<Attrs>::new(setting)));
-        Self { program, seats, cache, candidate: None }
+        let cache = cache.map(|setting| Arc::new(Mutex::new(Cache::<Attrs>::new(setting))));
+        Self { program: Arc::new(program), seats: Arc::new(seats), cache, candidate: None }
     }
 
-    /// With a version that is tried.
+    /// The same, with its counts, beside another version that is tried or none.
     #[must_use]
-    pub fn with_candidate(mut self, candidate: Option<Candidate>) -> Self {
-        self.candidate = candidate;
-        self
+    pub fn beside(&self, candidate: Option<Candidate>) -> Self {
+        Self {
+            program: Arc::clone(&self.program),
+            seats: Arc::clone(&self.seats),
+            cache: self.cache.clone(),
+            candidate,
+        }
+    }
+
+    /// Its name, without its version.
+    pub fn name(&self) -> &str {
+        &self.program.package.manifest.name
+    }
+
+    /// Whether it, or a version of it that is tried, takes a hook.
+    pub fn sits(&self, hook: Hook) -> bool {
+        self.seat(hook).is_some() || self.tried_seat(hook).is_some()
+    }
+
+    /// Who comes first in a hook.
+    pub fn priority(&self, hook: Hook) -> Option<i32> {
+        self.seat(hook).or_else(|| self.tried_seat(hook)).map(|seat| seat.priority)
+    }
+
+    fn tried_seat(&self, hook: Hook) -> Option<&Seat> {
+        self.candidate.as_ref().and_then(|candidate| candidate.plugin.seat(hook))
     }
 
     /// The version that is tried, if one is.
@@ -172,18 +195,18 @@ impl Plugin {
         self.candidate.as_ref()
     }
 
-    /// Which version is asked about this: always the same for the same contact or message.
+    /// Which version is asked about this: always the same for the same contact or message. What is
+    /// about neither, as a timer, is for the version in use.
     pub fn chosen<I: Input>(&self, input: &I) -> &Self {
         let Some(candidate) = &self.candidate else { return self };
-        let name = &self.program.package.manifest.name;
-        let key = input.key().unwrap_or_default();
-        let bucket = hashing::bucket(&format!("{name}\n{key}"), 100);
+        let Some(key) = input.key() else { return self };
+        let bucket = hashing::bucket(&format!("{}\n{key}", self.name()), 100);
         if bucket < u64::from(candidate.percent) { &candidate.plugin } else { self }
     }
 
     /// What it found out about contacts.
-    pub const fn cache(&self) -> Option<&Mutex<Cache<Attrs>>> {
-        self.cache.as_ref()
+    pub fn cache(&self) -> Option<&Mutex<Cache<Attrs>>> {
+        self.cache.as_deref()
     }
 
     /// By which field its answers are kept.
@@ -209,16 +232,18 @@ impl Plugin {
         self.seats.get(hook.index()).and_then(Option::as_ref)
     }
 
-    /// Whether it is asked in a hook about this.
+    /// Whether it, or a version of it that is tried, is asked in a hook about this.
     pub fn takes(&self, hook: Hook, subject: Option<&str>) -> bool {
-        self.seat(hook).is_some_and(|seat| match (&seat.name, subject) {
+        let is_for = |seat: &Seat| match (&seat.name, subject) {
             (Some(name), Some(subject)) => name == subject,
             (Some(_), None) => false,
             (None, _) => true,
-        })
+        };
+        self.seat(hook).is_some_and(is_for) || self.tried_seat(hook).is_some_and(is_for)
     }
 
-    /// Asks it once. What it asked others before is in `memo`.
+    /// Asks it once; a version that does not take the hook says nothing. What it asked others
+    /// before is in `memo`.
     pub fn ask<I: Input, O: Answer>(
         &self,
         shared: &Shared,
@@ -226,13 +251,12 @@ impl Plugin {
         input: &I,
         memo: &mut Memo,
     ) -> Round<O> {
-        let Some(seat) = self.seat(hook) else {
-            return Round::Done(Err(self.failure(
-                hook,
-                Policy::Open,
-                Code::Host,
-                "it is not asked",
-            )));
+        let is_meant = |seat: &&Seat| match (&seat.name, input.subject()) {
+            (Some(name), Some(subject)) => name == subject,
+            _ => true,
+        };
+        let Some(seat) = self.seat(hook).filter(is_meant) else {
+            return Round::Done(Ok(Ran::default()));
         };
         let begin = shared.clock.now();
         // A call that goes on was let in when it began.

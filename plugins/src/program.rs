@@ -42,7 +42,7 @@ use crate::worker::Worker;
 const WORKERS_MAX: usize = 64;
 
 /// What a site gives a plugin.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Given {
     /// Values of its settings.
     pub settings: toml::Table,
@@ -57,6 +57,8 @@ pub struct Given {
 pub struct Program {
     /// The folder as it was read.
     pub package: Package,
+    /// What the site gave it.
+    pub given: Given,
     /// What does not change from run to run.
     pub profile: Arc<Profile>,
     /// Which fields of a contact it sees.
@@ -106,7 +108,8 @@ impl Program {
         let (parts, warnings) = loading.done();
         let lens = Arc::new(Lens::new(&manifest.permissions.contact_fields));
         let workers = Mutex::new(Vec::new());
-        Ok(Self { package, profile, lens, warnings, parts, compiled, workers })
+        let given = given.clone();
+        Ok(Self { package, given, profile, lens, warnings, parts, compiled, workers })
     }
 
     /// Name and version.

@@ -5,10 +5,7 @@
 //! A reload reads, compiles and tests everything first and then puts it in place at once; calls
 //! that are under way end with what they began with.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::sync::atomic::Ordering;
@@ -20,60 +17,36 @@ use serde::Serialize;
 
 use crate::answer::Answer;
 use crate::breaker::State;
-use crate::cases;
-use crate::cases::Choice;
+use crate::choices::Action;
+use crate::choices::Choices;
+use crate::choices::Unchosen;
 use crate::count::Counts;
 use crate::fault::Code;
 use crate::fault::Fault;
-use crate::hook::HOOKS;
+use crate::gathering::Gathering;
+use crate::gathering::Loaded;
+use crate::gathering::Options;
+use crate::gathering::Reloaded;
 use crate::hook::Hook;
 use crate::hook::Policy;
 use crate::host::Effects;
 use crate::host::Level;
-use crate::http::Secrets;
 use crate::input::Input;
 use crate::kv::Kv;
 use crate::kv::MemoryKv;
-use crate::limits;
-use crate::package;
-use crate::package::Package;
-use crate::plugin::Candidate;
 use crate::plugin::Failure;
 use crate::plugin::Plugin;
 use crate::plugin::Round;
 use crate::plugin::Shared;
-use crate::program::Given;
-use crate::program::Program;
 use crate::tally::Tally;
 use crate::watchdog::Watchdog;
 use crate::worker::Base;
 
-/// What a site says about its plugins.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The folder of plugins; none means that there are none.
-    pub folder: Option<PathBuf>,
-    /// Values of settings, by plugin.
-    pub settings: BTreeMap<String, toml::Table>,
-    /// Values of secrets, by name.
-    pub secrets: BTreeMap<String, String>,
-    /// Plugins that are not to be loaded.
-    pub disabled: Vec<String>,
-    /// Load plugins though their own cases fail.
-    pub force: bool,
-    /// Plugins of which another folder holds the version that is used, by name.
-    pub pinned: BTreeMap<String, PathBuf>,
-    /// Versions that are tried, by name.
-    pub staged: BTreeMap<String, Stage>,
-}
-
-/// A version that is tried on a part of all, chosen by hash.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// Its folder.
-    pub folder: PathBuf,
-    /// For how many of a hundred.
-    pub percent: u8,
+/// What plugins are loaded by.
+#[derive(Debug)]
+struct Known {
+    options: Options,
+    choices: Choices,
 }
 
 /// All plugins. Cheap to ask when a hook has none.
@@ -84,27 +57,8 @@ pub struct Plugins {
     current: ArcSwap<Loaded>,
     shared: Shared,
     /// One reload at a time.
-    options: Mutex<Options>,
+    known: Mutex<Known>,
     tally: Tally,
-}
-
-/// What is in place.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    /// By name.
-    plugins: Vec<Arc<Plugin>>,
-    by_hook: [Vec<Arc<Plugin>>; HOOKS],
-}
-
-/// What a reload came to.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Reloaded {
-    /// Names and versions of what is in place now.
-    pub plugins: Vec<String>,
-    /// Plugins that were refused: the version that was there before stays.
-    pub refused: Vec<Fault>,
-    /// What is odd.
-    pub warnings: Vec<Fault>,
 }
 
 /// How a plugin fares in one hook.
@@ -135,11 +89,13 @@ impl Plugins {
         clock: Arc<dyn Clock>,
     ) -> io::Result<(Self, Reloaded)> {
         let base = Arc::new(Base::new(Watchdog::start(Arc::clone(&clock))?));
+        let choices = options.choices.as_deref().map(Choices::read).transpose()?;
+        let choices = choices.unwrap_or_default();
         let plugins = Self {
             taken: AtomicU16::new(0),
             current: ArcSwap::default(),
             shared: Shared { base, clock, kv },
-            options: Mutex::new(options),
+            known: Mutex::new(Known { options, choices }),
             tally: Tally::default(),
         };
         let reloaded = plugins.reload(None);
@@ -202,46 +158,81 @@ impl Plugins {
 
     /// The plugins that take a hook, in order.
     pub fn order(&self, hook: Hook) -> Vec<Arc<Plugin>> {
-        self.current.load().by_hook.get(hook.index()).cloned().unwrap_or_default()
+        self.current.load().order(hook).to_vec()
     }
 
     /// Reads the folder again. What fails to load keeps its version from before.
     pub fn reload(&self, options: Option<Options>) -> Reloaded {
-        let mut known = self.options.lock();
+        let mut known = self.known.lock();
         if let Some(options) = options {
-            *known = options;
+            known.options = options;
         }
-        let before = self.current.load_full();
-        let (loaded, reloaded) = load(&self.shared, &known, &before);
-        let taken = loaded.taken();
-        self.current.store(Arc::new(loaded));
-        self.taken.store(taken, Ordering::Relaxed);
+        let (loaded, reloaded) = self.read(&known.options, &known.choices);
+        self.put(loaded);
         reloaded
     }
 
-    /// Tries a version of a plugin on a part of all. It has counts of its own ([`Self::standing`]).
-    pub fn stage(&self, name: &str, stage: Stage) -> Reloaded {
-        let mut options = self.options.lock().clone();
-        options.staged.insert(name.to_owned(), stage);
-        self.reload(Some(options))
+    /// Does what an operator wants of a plugin. It is on disk before it is in place, and if it
+    /// cannot be, everything stays as it was.
+    pub fn choose(&self, name: &str, action: &Action) -> Result<Reloaded, Unchosen> {
+        let mut known = self.known.lock();
+        if known.options.disabled.iter().any(|disabled| disabled == name) {
+            return Err(Unchosen::Configured);
+        }
+        let folder = known.options.folder.as_deref().ok_or(Unchosen::Unknown)?;
+        let mut choices = known.choices.clone();
+        choices.apply(folder, name, action)?;
+        self.settle(&mut known, choices, Some(name))
     }
 
-    /// Uses the version that was tried for all. Where its folder is, is for the caller to keep.
-    pub fn promote(&self, name: &str) -> Reloaded {
-        let mut options = self.options.lock().clone();
-        if let Some(stage) = options.staged.remove(name) {
-            options.pinned.insert(name.to_owned(), stage.folder);
+    /// Ends the trials whose time is over, and says of which plugins.
+    pub fn end_trials(&self) -> Result<Vec<String>, Unchosen> {
+        let mut known = self.known.lock();
+        let mut choices = known.choices.clone();
+        let ended = choices.end_trials(self.shared.clock.now());
+        if !ended.is_empty() {
+            self.settle(&mut known, choices, None)?;
         }
-        self.reload(Some(options))
+        Ok(ended)
     }
 
-    /// Tries a version no longer; without one that is tried, goes back from a pinned one.
-    pub fn roll_back(&self, name: &str) -> Reloaded {
-        let mut options = self.options.lock().clone();
-        if options.staged.remove(name).is_none() {
-            options.pinned.remove(name);
+    /// What operators chose.
+    pub fn choices(&self) -> Choices {
+        self.known.lock().choices.clone()
+    }
+
+    fn settle(
+        &self,
+        known: &mut Known,
+        choices: Choices,
+        about: Option<&str>,
+    ) -> Result<Reloaded, Unchosen> {
+        let (loaded, reloaded) = self.read(&known.options, &choices);
+        let ours = |fault: &&Fault| {
+            // Name and version, or the folder's name if no manifest could be read.
+            let of = fault.plugin.split('@').next();
+            about.is_some() && of == about
+        };
+        if let Some(fault) = reloaded.refused.iter().find(ours) {
+            return Err(Unchosen::Fault(Box::new(fault.clone())));
         }
-        self.reload(Some(options))
+        if let Some(path) = &known.options.choices {
+            choices.write(path).map_err(Unchosen::Disk)?;
+        }
+        known.choices = choices;
+        self.put(loaded);
+        Ok(reloaded)
+    }
+
+    fn read(&self, options: &Options, choices: &Choices) -> (Loaded, Reloaded) {
+        let before = self.current.load_full();
+        Gathering { shared: &self.shared, options, choices, before: &before }.all()
+    }
+
+    fn put(&self, loaded: Loaded) {
+        let taken = loaded.taken();
+        self.current.store(Arc::new(loaded));
+        self.taken.store(taken, Ordering::Relaxed);
     }
 
     /// Asks one plugin, in a hook that does not wait for others, and does what it wants done.
@@ -318,120 +309,5 @@ fn write_lines(plugin: &Plugin, hook: Hook, effects: &Effects) {
             Level::Info => tracing::info!(target: "plugin", plugin, %hook, "{text}"),
             Level::Warn => tracing::warn!(target: "plugin", plugin, %hook, "{text}"),
         }
-    }
-}
-
-impl Loaded {
-    /// The plugins that take a hook, in order.
-    pub(crate) fn order(&self, hook: Hook) -> &[Arc<Plugin>] {
-        self.by_hook.get(hook.index()).map_or(&[], Vec::as_slice)
-    }
-
-    fn new(mut plugins: Vec<Arc<Plugin>>) -> Self {
-        plugins.sort_by(|a, b| name(a).cmp(name(b)));
-        let mut by_hook: [Vec<Arc<Plugin>>; HOOKS] = Default::default();
-        for (seats, hook) in by_hook.iter_mut().zip(Hook::all()) {
-            seats.extend(plugins.iter().filter(|plugin| plugin.seat(hook).is_some()).cloned());
-            seats.sort_by_key(|plugin| plugin.seat(hook).map(|seat| seat.priority));
-        }
-        Self { plugins, by_hook }
-    }
-
-    fn taken(&self) -> u16 {
-        let taken = self.by_hook.iter().zip(Hook::all()).filter(|(seats, _)| !seats.is_empty());
-        taken.fold(0, |bits, (_, hook)| bits | hook.bit())
-    }
-}
-
-fn name(plugin: &Plugin) -> &str {
-    &plugin.program.package.manifest.name
-}
-
-fn load(shared: &Shared, options: &Options, before: &Loaded) -> (Loaded, Reloaded) {
-    let mut reloaded = Reloaded::default();
-    let mut plugins: Vec<Arc<Plugin>> = Vec::new();
-    for folder in folders(options, &mut reloaded) {
-        let folder_name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if options.disabled.contains(&folder_name) {
-            continue;
-        }
-        let folder = options.pinned.get(&folder_name).cloned().unwrap_or(folder);
-        let plugin = read(shared, options, &folder).map(|plugin| {
-            let stage = options.staged.get(name(&plugin));
-            let candidate =
-                stage.and_then(|stage| candidate(shared, options, stage, &mut reloaded));
-            plugin.with_candidate(candidate)
-        });
-        match plugin {
-            Ok(plugin) if plugins.iter().any(|other| name(other) == name(&plugin)) => {
-                let message = "another folder holds a plugin of the same name";
-                reloaded.refused.push(Fault::new(Code::Package, plugin.program.label(), message));
-            }
-            Ok(plugin) => {
-                reloaded.warnings.extend(plugin.program.warnings.iter().cloned());
-                plugins.push(Arc::new(plugin));
-            }
-            Err(fault) => {
-                let same = |plugin: &&Arc<Plugin>| plugin.program.package.folder == folder;
-                plugins.extend(before.plugins.iter().find(same).cloned());
-                reloaded.refused.push(*fault);
-            }
-        }
-    }
-    let loaded = Loaded::new(plugins);
-    let labels = loaded.plugins.iter().map(|plugin| plugin.program.label().to_owned());
-    reloaded.plugins = labels.collect();
-    (loaded, reloaded)
-}
-
-fn folders(options: &Options, reloaded: &mut Reloaded) -> Vec<PathBuf> {
-    let Some(folder) = &options.folder else { return Vec::new() };
-    match package::find(folder) {
-        Ok(found) if found.len() > limits::PLUGINS_MAX => {
-            let message = format!("there are more than {} plugins", limits::PLUGINS_MAX);
-            reloaded.refused.push(Fault::new(Code::Package, "?", message));
-            found.into_iter().take(limits::PLUGINS_MAX).collect()
-        }
-        Ok(found) => found,
-        Err(error) => {
-            let message = format!("{}: {error}", folder.display());
-            reloaded.refused.push(Fault::new(Code::Package, "?", message));
-            Vec::new()
-        }
-    }
-}
-
-/// A version that is tried; one that cannot be loaded is not tried.
-fn candidate(
-    shared: &Shared,
-    options: &Options,
-    stage: &Stage,
-    reloaded: &mut Reloaded,
-) -> Option<Candidate> {
-    match read(shared, options, &stage.folder) {
-        Ok(plugin) => Some(Candidate { plugin: Arc::new(plugin), percent: stage.percent.min(100) }),
-        Err(fault) => {
-            reloaded.refused.push(*fault);
-            None
-        }
-    }
-}
-
-fn read(shared: &Shared, options: &Options, folder: &Path) -> Result<Plugin, Box<Fault>> {
-    let package = Package::read(folder)?;
-    let settings = options.settings.get(&package.manifest.name).cloned().unwrap_or_default();
-    let wanted = &package.manifest.permissions.secrets;
-    let own = options.secrets.iter().filter(|(name, _)| wanted.contains(name));
-    let secrets = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let given = Given { settings, secrets: Secrets::new(secrets), unoptimized: false };
-    let plugin = Program::load(&shared.base, package, &given).map(Plugin::new)?;
-    if options.force {
-        return Ok(plugin);
-    }
-    let package = &plugin.program.package;
-    let report = cases::run(shared, package, Choice::default());
-    match report.fault(package) {
-        Some(fault) => Err(Box::new(fault.with_help("mend the case or the script, or use force"))),
-        None => report.refused.map_or(Ok(plugin), Err),
     }
 }

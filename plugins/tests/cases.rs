@@ -8,8 +8,8 @@ use std::path::Path;
 use maily_plugins::cases;
 use maily_plugins::cases::Choice;
 use maily_plugins::cases::Report;
+use maily_plugins::gathering::Options;
 use maily_plugins::package::Package;
-use maily_plugins::set::Options;
 use maily_plugins::set::Plugins;
 use support::House;
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use maily_plugins::answer::NoAnswer;
 use maily_plugins::answer::PersonalizeAnswer;
 use maily_plugins::fault::Fault;
+use maily_plugins::gathering::Options;
 use maily_plugins::hook::Hook;
 use maily_plugins::http::HttpResponse;
 use maily_plugins::input::Contact;
@@ -21,7 +22,6 @@ use maily_plugins::kv::MemoryKv;
 use maily_plugins::plugin::Memo;
 use maily_plugins::plugin::Plugin;
 use maily_plugins::plugin::Round;
-use maily_plugins::set::Options;
 use maily_plugins::set::Plugins;
 use support::Wall;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use maily_plugins::cases;
 use maily_plugins::cases::Choice;
+use maily_plugins::gathering::Options;
 use maily_plugins::kv::MemoryKv;
 use maily_plugins::package::Package;
-use maily_plugins::set::Options;
 use maily_plugins::set::Plugins;
 use maily_plugins::workshop;
 use support::Wall;

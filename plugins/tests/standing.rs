@@ -10,9 +10,13 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use maily_core::clock::Clock;
 use maily_plugins::answer::Verdict;
 use maily_plugins::breaker::State;
+use maily_plugins::choices::Action;
+use maily_plugins::choices::Choices;
 use maily_plugins::fault::Code;
+use maily_plugins::gathering::Options;
 use maily_plugins::hook::Hook;
 use maily_plugins::hooks::SendFate;
 use maily_plugins::input::AcceptInput;
@@ -24,7 +28,6 @@ use maily_plugins::input::SegmentInput;
 use maily_plugins::input::SendInput;
 use maily_plugins::input::VariantInput;
 use maily_plugins::set::Plugins;
-use maily_plugins::set::Stage;
 use support::House;
 
 fn accept(subject: &str) -> AcceptInput {
@@ -228,41 +231,115 @@ fn what_is_odd_in_a_folder_is_told_and_the_rest_is_loaded() {
     assert!(Plugins::takes(&plugins, Hook::OnRoute));
 }
 
+fn numbered(n: u32) -> String {
+    format!("fn on_personalize(input) {{ #{{ vars: #{{ n: {n} }} }} }}")
+}
+
+/// Of 400 contacts, how many get what the second version makes.
+fn share(plugins: &Plugins) -> usize {
+    let second = (0..400).filter(|n| {
+        let contact = Contact::new(&format!("user{n}@x.test"), serde_json::Map::new());
+        let input = PersonalizeInput { contact, ..PersonalizeInput::default() };
+        plugins.on_personalize(input).vars.get("n") == Some(&2.into())
+    });
+    second.count()
+}
+
+/// A plugin, and a second version of it beside it; each has the name of the first.
+fn versions(house: &House) {
+    house.plugin("p", "on_personalize = {}", "", &numbered(1));
+    let manifest = std::fs::read_to_string(house.folder.path().join("p/plugin.toml")).unwrap();
+    house.write("p@next/plugin.toml", &manifest.replace("1.0.0", "2.0.0"));
+    house.write("p@next/main.rhai", &numbered(2));
+}
+
+fn stage(percent: u8) -> Action {
+    Action::Stage { version: "next".to_owned(), percent, time: None }
+}
+
 #[test]
 fn a_version_is_tried_on_some_and_promoted_or_rolled_back() {
     let house = House::new();
-    let script = |n: u32| format!("fn on_personalize(input) {{ #{{ vars: #{{ n: {n} }} }} }}");
-    house.plugin("p", "on_personalize = {}", "", &script(1));
-    let plugins = house.open();
-    let next = House::new();
-    next.plugin("p", "on_personalize = {}", "", &script(2));
-    let folder = next.folder.path().join("p");
-    let share = || {
-        let second = (0..400).filter(|n| {
-            let contact = Contact::new(&format!("user{n}@x.test"), serde_json::Map::new());
-            let input = PersonalizeInput { contact, ..PersonalizeInput::default() };
-            plugins.on_personalize(input).vars["n"] == 2
-        });
-        second.count()
-    };
-    let stage = || Stage { folder: folder.clone(), percent: 10 };
-    assert_eq!(share(), 0);
-    assert!(plugins.stage("p", stage()).refused.is_empty());
-    let some = share();
+    versions(&house);
+    let choices = Some(house.folder.path().join("state/choices.json"));
+    let options = || Options { choices: choices.clone(), ..house.options() };
+    let (plugins, reloaded) = house.try_open(options());
+    assert_eq!(reloaded.plugins, ["p@1.0.0"], "a version is no plugin");
+    assert_eq!(share(&plugins), 0);
+    plugins.choose("p", &stage(10)).unwrap();
+    let some = share(&plugins);
     assert!((20..65).contains(&some), "{some}");
-    assert_eq!(share(), some, "the same contacts again");
+    assert_eq!(share(&plugins), some, "the same contacts again");
     let standing = plugins.standing();
     assert_eq!((standing[0].staged, standing[1].staged), (None, Some(10)));
+    assert_eq!(standing[0].counts.calls, 3 * 400 - 2 * some as u64, "its counts went on");
     assert_eq!(standing[1].counts.calls, 2 * some as u64);
-    assert!(plugins.roll_back("p").refused.is_empty());
-    assert_eq!(share(), 0);
-    plugins.stage("p", stage());
-    assert!(plugins.promote("p").refused.is_empty());
-    assert_eq!(share(), 400);
+    assert_eq!(share(&house.try_open(options()).0), some, "it is tried after a restart");
+    plugins.choose("p", &Action::RollBack).unwrap();
+    assert_eq!(share(&plugins), 0);
+    plugins.choose("p", &stage(10)).unwrap();
+    plugins.choose("p", &Action::Promote).unwrap();
+    assert_eq!(share(&plugins), 400);
     assert_eq!(plugins.standing().len(), 1);
-    // A version that does not compile is not tried, and is told of.
-    next.write("p/main.rhai", "fn on_personalize(");
-    plugins.roll_back("p");
-    assert_eq!(plugins.stage("p", stage()).refused.len(), 1);
-    assert_eq!(share(), 0);
+    assert_eq!(share(&house.try_open(options()).0), 400, "it is used after a restart");
+    plugins.choose("p", &Action::Disable).unwrap();
+    assert!(!Plugins::takes(&plugins, Hook::OnPersonalize));
+    assert!(house.try_open(options()).1.plugins.is_empty());
+    plugins.choose("p", &Action::Enable).unwrap();
+    plugins.choose("p", &Action::RollBack).unwrap();
+    assert_eq!(share(&plugins), 0);
+}
+
+#[test]
+fn a_version_that_cannot_be_loaded_changes_nothing() {
+    let house = House::new();
+    versions(&house);
+    let plugins = house.open();
+    house.write("p@next/main.rhai", "fn on_personalize(");
+    let error = plugins.choose("p", &stage(50)).unwrap_err().to_string();
+    assert!(error.contains("main.rhai:1:"), "{error}");
+    assert_eq!((share(&plugins), plugins.choices()), (0, Choices::default()));
+    // Nor one that is a version of something else.
+    house.write("p@next/plugin.toml", "name = \"q\"\nversion = \"2\"\napi = \"1\"\n[hooks]\n");
+    assert!(plugins.choose("p", &stage(50)).is_err());
+    let (plugins, _) =
+        house.try_open(Options { disabled: vec!["p".to_owned()], ..house.options() });
+    let error = plugins.choose("p", &Action::Enable).unwrap_err().to_string();
+    assert!(error.contains("enabled = false"), "{error}");
+}
+
+#[test]
+fn a_trial_ends_when_its_time_is_over_and_may_take_other_hooks() {
+    let house = House::new();
+    versions(&house);
+    let manifest = std::fs::read_to_string(house.folder.path().join("p@next/plugin.toml")).unwrap();
+    house.write("p@next/plugin.toml", &manifest.replace("on_personalize", "on_route"));
+    house.write("p@next/main.rhai", "fn on_route(input) { #{ pool: \"x\" } }");
+    let plugins = house.open();
+    let time = Some((house.clock.now(), Duration::from_secs(60)));
+    let action = Action::Stage { version: "next".to_owned(), percent: 100, time };
+    plugins.choose("p", &action).unwrap();
+    let input = RouteInput { queue_id: "x".to_owned(), ..RouteInput::default() };
+    assert_eq!(plugins.on_route(&input).pool.as_deref(), Some("x"));
+    let contact = Contact::new("ann@x.test", serde_json::Map::new());
+    let input = PersonalizeInput { contact, ..PersonalizeInput::default() };
+    assert!(plugins.on_personalize(input).vars.is_empty(), "the new one does not take it");
+    assert!(plugins.end_trials().unwrap().is_empty());
+    house.clock.forward(61);
+    assert_eq!(plugins.end_trials().unwrap(), ["p"]);
+    assert!(!Plugins::takes(&plugins, Hook::OnRoute));
+}
+
+#[test]
+fn a_reload_keeps_what_did_not_change() {
+    let house = House::new();
+    house.plugin("p", "on_personalize = {}", "", &numbered(1));
+    house.plugin("q", "on_personalize = {}", "", &numbered(1));
+    let plugins = house.open();
+    share(&plugins);
+    house.write("q/main.rhai", &numbered(2));
+    assert!(plugins.reload(None).refused.is_empty());
+    assert_eq!(share(&plugins), 400);
+    let calls: Vec<_> = plugins.standing().iter().map(|one| one.counts.calls).collect();
+    assert_eq!(calls, [800, 400]);
 }

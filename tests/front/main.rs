@@ -16,8 +16,10 @@ mod place;
 mod plugins;
 mod recipients;
 mod roles;
+mod scripts;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
+mod trials;
 mod web;
 mod world;

@@ -4,7 +4,6 @@
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;
-use std::process::Command;
 use std::time::Duration;
 
 use maily::sink::behaviour::Behaviour;
@@ -13,46 +12,10 @@ use serde_json::json;
 use crate::place::Place;
 use crate::place::mail;
 use crate::place::request;
+use crate::scripts::Scripts;
+use crate::scripts::swaks;
 use crate::support::process::wait_for;
-use crate::support::tools;
 use crate::support::world::DOMAIN;
-
-/// A folder of plugins.
-struct Scripts(tempfile::TempDir);
-
-impl Scripts {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn put(&self, name: &str, manifest: &str, script: &str) -> &Self {
-        let folder = self.0.path().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let head = format!("name = \"{name}\"\nversion = \"1.0.0\"\napi = \"1\"\n");
-        std::fs::write(folder.join("plugin.toml"), head + manifest).unwrap();
-        std::fs::write(folder.join("main.rhai"), script).unwrap();
-        self
-    }
-
-    fn config(&self) -> String {
-        format!("[plugins]\nfolder = \"{0}\"\nstate = \"{0}-state\"\n", self.0.path().display())
-    }
-}
-
-impl Drop for Scripts {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_dir_all(format!("{}-state", self.0.path().display()));
-    }
-}
-
-/// Hands a message in by SMTP; gives what the client printed.
-fn swaks(place: &Place, to: &str, subject: &str) -> String {
-    let mut command = Command::new(tools::tool("swaks"));
-    command.args(["--server", &place.daemon.smtp.to_string(), "--from", "a@shop.example"]);
-    command.args(["--to", to, "--header", &format!("Subject: {subject}"), "--body", "x"]);
-    let output = command.output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 #[test]
 fn a_plugin_refuses_at_the_door_and_changes_the_header_of_what_it_lets_in() {
@@ -287,7 +250,7 @@ fn a_plugin_reacts_to_an_open_and_not_twice_after_a_restart() {
     let first = asked.recv_timeout(Duration::from_secs(20)).ok();
     let expected = Some("GET /message.opened HTTP/1.1".to_owned());
     assert_eq!(first, expected, "{}", place.daemon.log());
-    let written = std::path::PathBuf::from(format!("{}-state/place", scripts.0.path().display()));
+    let written = scripts.state().join("place");
     wait_for("the place", || written.exists());
     std::thread::sleep(Duration::from_millis(200));
     place.crash();

@@ -35,6 +35,8 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
         ("POST" | "PUT", path) if path.starts_with("/v1/webhooks") => {
             Some(json!({ "url": "https://hooks.example/" }))
         }
+        ("PUT", "/v1/plugins/{plugin}") => Some(json!({ "enabled": true })),
+        ("PUT", "/v1/plugins/{plugin}/trial") => Some(json!({ "version": "next", "percent": 5 })),
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST" | "PUT" | "PATCH", _) => Some(json!({})),
         _ => None,

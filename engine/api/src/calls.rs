@@ -9,6 +9,9 @@ use crate::message::InjectRequest;
 use crate::message::InjectResponse;
 use crate::page::Page;
 use crate::page::ROWS_MAX;
+use crate::plugin::Plugin;
+use crate::plugin::PluginRequest;
+use crate::plugin::TrialRequest;
 use crate::project::Project;
 use crate::project::ProjectRequest;
 use crate::project::SenderDomains;
@@ -204,6 +207,31 @@ pub fn dead_letters(id: &str, after: Option<&str>) -> Call<Page<DeadLetter>> {
 /// One of them once more.
 pub fn replay_dead_letter(id: &str, event: &str) -> Call<()> {
     Call::new("POST", &["v1", "webhooks", id, "dead-letters", event, "replay"])
+}
+
+/// Plugins.
+pub fn plugins(after: Option<&str>) -> Call<Page<Plugin>> {
+    rows(&["v1", "plugins"], after)
+}
+
+/// A plugin that is to be loaded or not.
+pub fn switch_plugin(name: &str, enabled: bool) -> Call<Plugin> {
+    Call::new("PUT", &["v1", "plugins", name]).send(&PluginRequest { enabled })
+}
+
+/// A version of a plugin for a part of all.
+pub fn stage_plugin(name: &str, request: &TrialRequest) -> Call<Plugin> {
+    Call::new("PUT", &["v1", "plugins", name, "trial"]).send(request)
+}
+
+/// The version that is tried for all.
+pub fn promote_plugin(name: &str) -> Call<Plugin> {
+    Call::new("POST", &["v1", "plugins", name, "promote"])
+}
+
+/// The version from before.
+pub fn roll_back_plugin(name: &str) -> Call<Plugin> {
+    Call::new("POST", &["v1", "plugins", name, "rollback"])
 }
 
 /// The audit log.

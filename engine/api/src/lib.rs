@@ -13,6 +13,7 @@ pub mod message;
 mod number;
 pub mod object;
 pub mod page;
+pub mod plugin;
 pub mod problem;
 pub mod project;
 pub mod session;

@@ -12,6 +12,11 @@ pub(crate) fn maybe<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D
     from.deserialize_any(Whole)
 }
 
+/// For a member that is a whole number and must be there.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    maybe(from)?.ok_or_else(|| D::Error::invalid_type(Unexpected::Option, &Whole))
+}
+
 struct Whole;
 
 impl Visitor<'_> for Whole {

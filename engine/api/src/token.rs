@@ -39,7 +39,7 @@ pub enum Scope {
     Suppressions,
     /// Change webhooks.
     Webhooks,
-    /// Projects, tokens and the audit log.
+    /// Projects, tokens, plugins and the audit log.
     Admin,
 }
 

@@ -19,6 +19,7 @@ use crate::hooks;
 use crate::link_keys;
 use crate::messages;
 use crate::parts::Shared;
+use crate::plugins;
 use crate::presence::Presence;
 use crate::projects;
 use crate::sessions;
@@ -53,6 +54,11 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(hooks::replay))
         .routes(routes!(hooks::letters))
         .routes(routes!(hooks::again))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::switch))
+        .routes(routes!(plugins::stage))
+        .routes(routes!(plugins::promote))
+        .routes(routes!(plugins::roll_back))
         .routes(routes!(audits::list))
 }
 

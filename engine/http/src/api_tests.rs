@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use maily_api::call::Call;
 use maily_api::calls;
 use maily_api::message::InjectRequest;
+use maily_api::plugin::TrialRequest;
 use maily_api::project::ProjectRequest;
 use maily_api::project::SenderDomains;
 use maily_api::session::JwtRequest;
@@ -152,6 +153,7 @@ fn filled(path: &str) -> String {
         .replace("{version}", "1")
         .replace("{webhook}", "00000000000")
         .replace("{event}", "1-0")
+        .replace("{plugin}", "promo")
 }
 
 fn body_for(method: &str, path: &str) -> Option<Value> {
@@ -165,6 +167,8 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
         }
         ("POST", "/v1/webhooks/{webhook}/replay") => Some(json!({ "after": "1" })),
         ("POST", path) if path.starts_with("/v1/webhooks/{webhook}/") => None,
+        ("PUT", "/v1/plugins/{plugin}") => Some(json!({ "enabled": true })),
+        ("PUT", "/v1/plugins/{plugin}/trial") => Some(json!({ "version": "next", "percent": 5 })),
         ("PUT", _) => Some(json!({ "subject": "s", "text": "t" })),
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST", "/v1/messages") => Some(json!({
@@ -174,6 +178,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "recipients": [{ "email": "c@d.example" }],
         })),
         ("POST", "/v1/link-keys") => None,
+        ("POST", path) if path.starts_with("/v1/plugins/{plugin}/") => None,
         ("POST", other) => panic!("say what {other} is sent"),
         _ => None,
     }
@@ -551,6 +556,8 @@ fn called() -> Vec<(&'static str, String)> {
     let words = || TemplateContent { subject: "s".into(), text: None, html: None };
     let hook: WebhookRequest =
         serde_json::from_value(json!({ "url": "https://a.example" })).unwrap();
+    let trial = body_for("PUT", "/v1/plugins/{plugin}/trial").unwrap();
+    let trial: TrialRequest = serde_json::from_value(trial).unwrap();
     let mail = body_for("POST", "/v1/messages").unwrap();
     let mail: InjectRequest = serde_json::from_value(mail).unwrap();
     vec![
@@ -587,6 +594,11 @@ fn called() -> Vec<(&'static str, String)> {
         of(calls::replay("00000000000", &ReplayRequest { after: "1".into() })),
         of(calls::dead_letters("00000000000", None)),
         of(calls::replay_dead_letter("00000000000", "1-0")),
+        of(calls::plugins(None)),
+        of(calls::switch_plugin("promo", true)),
+        of(calls::stage_plugin("promo", &trial)),
+        of(calls::promote_plugin("promo")),
+        of(calls::roll_back_plugin("promo")),
         of(calls::audit(None)),
     ]
 }

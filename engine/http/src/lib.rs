@@ -28,6 +28,7 @@ pub mod meters;
 mod pages;
 pub mod paging;
 pub mod parts;
+pub mod plugins;
 pub mod presence;
 pub mod principal;
 mod projects;

@@ -12,6 +12,7 @@ use maily_delivery::control::Control;
 use maily_events::suppression::Suppressions;
 use maily_ingress::accept::FrontDoor;
 use maily_ingress::gate::Gate;
+use maily_plugins::set::Plugins;
 
 use crate::fault::Fault;
 use crate::reading::Reader;
@@ -29,6 +30,8 @@ pub struct Mail {
     pub reader: Reader,
     /// Whether the daemon ends.
     pub draining: watch::Receiver<bool>,
+    /// Who is asked along the way.
+    pub plugins: Arc<Plugins>,
     /// Who must not be written to.
     pub suppressions: Suppressions,
 }

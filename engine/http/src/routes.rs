@@ -103,6 +103,11 @@ pub const ROUTES: &[Route] = &[
     change("POST", "/v1/webhooks/{webhook}/replay", May(WriteWebhooks), SMALL_OCTETS_MAX),
     read("/v1/webhooks/{webhook}/dead-letters", May(ReadWebhooks)),
     change("POST", "/v1/webhooks/{webhook}/dead-letters/{event}/replay", May(WriteWebhooks), 0),
+    read("/v1/plugins", MayEverywhere(ReadPlugins)),
+    change("PUT", "/v1/plugins/{plugin}", MayEverywhere(WritePlugins), SMALL_OCTETS_MAX),
+    change("PUT", "/v1/plugins/{plugin}/trial", MayEverywhere(WritePlugins), SMALL_OCTETS_MAX),
+    change("POST", "/v1/plugins/{plugin}/promote", MayEverywhere(WritePlugins), 0),
+    change("POST", "/v1/plugins/{plugin}/rollback", MayEverywhere(WritePlugins), 0),
     read("/v1/audit", May(ReadAudit)),
 ];
 

@@ -19,6 +19,7 @@ use maily_http::meters::Meters;
 use maily_ingress::counters::Counters as Received;
 use maily_ingress::gate::Gate;
 use maily_ingress::seats::Seats;
+use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
 use crate::fronts::Fronts;
@@ -26,6 +27,7 @@ use crate::metrics::Exposition;
 use crate::ops::{Check, Watched};
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
+use crate::script_meters;
 
 /// So long after its last failure the spool counts as sound again: the journal has gone on in
 /// another segment.
@@ -82,6 +84,8 @@ pub struct Health {
     hooks: Option<Arc<HookMeters>>,
     /// HTTP connections.
     seats: Option<Seats>,
+    /// Plugins, if there may be any.
+    plugins: Option<Arc<Plugins>>,
     /// What the time is.
     clock: Arc<dyn Clock>,
     /// Failures of the spool when they were last seen to grow, and when that was.
@@ -111,6 +115,7 @@ impl Health {
             hits: None,
             hooks: None,
             seats: None,
+            plugins: None,
             clock: Arc::clone(clock),
             failed: Mutex::default(),
         }
@@ -182,6 +187,12 @@ impl Health {
         let hits = Some(Arc::clone(&fronts.hits));
         let hooks = fronts.shared.as_ref().map(|shared| Arc::clone(&shared.hooks));
         Self { meters, hits, hooks, seats: Some(fronts.seats.clone()), ..self }
+    }
+
+    /// Watches plugins, too.
+    #[must_use]
+    pub fn with_plugins(self, plugins: &Arc<Plugins>) -> Self {
+        Self { plugins: Some(Arc::clone(plugins)), ..self }
     }
 
     fn http(&self, text: &mut Exposition) {
@@ -311,6 +322,9 @@ impl Watched for Health {
         self.storage(&mut text);
         self.http(&mut text);
         self.hooks(&mut text);
+        if let Some(plugins) = &self.plugins {
+            script_meters::write(plugins, &mut text);
+        }
         text.into_text()
     }
 }

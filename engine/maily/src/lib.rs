@@ -20,6 +20,7 @@ pub mod policy;
 pub mod preflight;
 pub mod pulse;
 pub mod receiving;
+pub mod script_meters;
 pub mod scripting;
 pub mod sending;
 pub mod sink;

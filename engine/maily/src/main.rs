@@ -89,7 +89,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
         Command::Audit(arguments) => audit::run(&arguments),
-        Command::Plugin(arguments) => plugin::run(&arguments, clock),
+        Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),

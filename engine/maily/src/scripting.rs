@@ -15,10 +15,11 @@ use maily_delivery::asking::Asker;
 use maily_egress::post::Poster;
 use maily_http::mail::Mail;
 use maily_http::watching::Watcher;
+use maily_plugins::gathering::{Options, Reloaded};
 use maily_plugins::input::TimerInput;
 use maily_plugins::kv::{Kv, MemoryKv};
 use maily_plugins::kv_sled::{Opened, SledKv};
-use maily_plugins::set::{Options, Plugins, Reloaded};
+use maily_plugins::set::Plugins;
 
 use crate::exit::{Exit, Failure};
 use crate::sending;
@@ -103,11 +104,28 @@ async fn upkeep(store: Option<Arc<SledKv>>, clock: Arc<dyn Clock>) {
     }
 }
 
+/// Ends the trials of versions whose time is over.
+async fn end_trials(plugins: &Arc<Plugins>) {
+    if !plugins.choices().any_ends() {
+        return;
+    }
+    let plugins = Arc::clone(plugins);
+    let ended = tokio::task::spawn_blocking(move || plugins.end_trials()).await;
+    match ended {
+        Ok(Ok(ended)) if !ended.is_empty() => {
+            tracing::info!(plugins = ended.join(", "), "the trial of a version is over");
+        }
+        Ok(Err(error)) => tracing::error!(%error, "the trial of a version could not be ended"),
+        _ => {}
+    }
+}
+
 /// Asks the plugins whose time has come, until the daemon ends.
 async fn keep_time(asker: Asker, clock: Arc<dyn Clock>, mut draining: watch::Receiver<bool>) {
     let mut due: BTreeMap<String, Timestamp> = BTreeMap::new();
     let keeping = async {
         loop {
+            end_trials(&asker.plugins).await;
             let now = clock.now();
             let timers: BTreeMap<_, _> = asker.plugins.timers().into_iter().collect();
             due.retain(|name, _| timers.contains_key(name));
@@ -179,7 +197,8 @@ pub fn options(config: &Config) -> anyhow::Result<Options> {
         bail!("plugins.folder: {} is no folder", folder.display());
     }
     let secrets = config.plugins.secrets.as_deref().map(secrets).transpose()?.unwrap_or_default();
-    Ok(Options { folder, settings, secrets, disabled, ..Options::default() })
+    let choices = folder.is_some().then(|| config.plugins.state.join("choices.json"));
+    Ok(Options { folder, settings, secrets, disabled, choices, ..Options::default() })
 }
 
 /// A secret for each file.

@@ -121,7 +121,7 @@ impl Daemon {
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
         let (smtp, listeners) = receive(config, &receiving, &draining, &mut sessions)?;
-        let mail = mail(&receiving, &control, &events, &records, &draining);
+        let mail = mail(&receiving, &control, &events, &records, &asker.plugins, &draining);
         let mut watching = JoinSet::new();
         scripts.serve(config, &mail, &clock, &mut watching);
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
@@ -130,7 +130,8 @@ impl Daemon {
         let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
         let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock)
-            .with_http(&fronts);
+            .with_http(&fronts)
+            .with_plugins(&asker.plugins);
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
         let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
@@ -321,6 +322,7 @@ fn mail(
     control: &Control,
     events: &Recorder,
     records: &Records,
+    plugins: &Arc<Plugins>,
     draining: &watch::Receiver<bool>,
 ) -> Mail {
     Mail {
@@ -329,6 +331,7 @@ fn mail(
         control: control.clone(),
         reader: Reader::new(Feed::new(events), receiving.door().spool.clone()),
         draining: draining.clone(),
+        plugins: Arc::clone(plugins),
         suppressions: records.suppressions.clone(),
     }
 }

@@ -39,12 +39,16 @@ pub enum Permission {
     WriteTokens,
     /// Read the audit log.
     ReadAudit,
+    /// Read how plugins fare.
+    ReadPlugins,
+    /// Switch plugins, and try versions of them.
+    WritePlugins,
 }
 
 use Permission::*;
 
 /// All permissions, with their names.
-pub const PERMISSIONS: [(Permission, &str); 15] = [
+pub const PERMISSIONS: [(Permission, &str); 17] = [
     (SendMessages, "messages:send"),
     (ReadMessages, "messages:read"),
     (CancelMessages, "messages:cancel"),
@@ -60,6 +64,8 @@ pub const PERMISSIONS: [(Permission, &str); 15] = [
     (ReadTokens, "tokens:read"),
     (WriteTokens, "tokens:write"),
     (ReadAudit, "audit:read"),
+    (ReadPlugins, "plugins:read"),
+    (WritePlugins, "plugins:write"),
 ];
 
 impl Permission {
@@ -152,6 +158,8 @@ impl Role {
                 ReadTokens,
                 WriteTokens,
                 ReadAudit,
+                ReadPlugins,
+                WritePlugins,
             ]),
             Self::Admin => Permissions::of(&[
                 SendMessages,
@@ -168,6 +176,7 @@ impl Role {
                 ReadTokens,
                 WriteTokens,
                 ReadAudit,
+                ReadPlugins,
             ]),
             Self::Editor => Permissions::of(&[
                 ReadMessages,
@@ -209,7 +218,7 @@ pub enum Scope {
     Suppressions,
     /// Change webhooks.
     Webhooks,
-    /// Projects, tokens and the audit log.
+    /// Projects, tokens, plugins and the audit log.
     Admin,
 }
 
@@ -233,9 +242,15 @@ impl Scope {
             Self::Templates => Permissions::of(&[ReadTemplates, WriteTemplates]),
             Self::Suppressions => Permissions::of(&[ReadSuppressions, WriteSuppressions]),
             Self::Webhooks => Permissions::of(&[ReadWebhooks, WriteWebhooks]),
-            Self::Admin => {
-                Permissions::of(&[ReadProjects, WriteProjects, ReadTokens, WriteTokens, ReadAudit])
-            }
+            Self::Admin => Permissions::of(&[
+                ReadProjects,
+                WriteProjects,
+                ReadTokens,
+                WriteTokens,
+                ReadAudit,
+                ReadPlugins,
+                WritePlugins,
+            ]),
         }
     }
 }
@@ -266,7 +281,9 @@ mod tests {
             projects:write      O....
             tokens:read         OA...
             tokens:write        OA...
-            audit:read          OA...";
+            audit:read          OA...
+            plugins:read        OA...
+            plugins:write       O....";
         let rows: Vec<_> = table.trim().lines().map(str::trim).collect();
         assert_eq!(rows.len(), PERMISSIONS.len());
         for (row, (permission, name)) in rows.iter().zip(PERMISSIONS) {

@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
+use maily_plugins::gathering::Options;
+use maily_plugins::gathering::Reloaded;
 use maily_plugins::kv::MemoryKv;
-use maily_plugins::set::Options;
 use maily_plugins::set::Plugins;
-use maily_plugins::set::Reloaded;
 
 /// The clock on the wall, which a test may set forward.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
-//! `maily plugin`: begins, checks, tests, tries, measures and describes plugins. It works on their
-//! folders and asks no daemon.
+//! `maily plugin`: begins, checks, tests, tries, measures and describes plugins in their folders;
+//! and says and chooses what the running daemon does with its plugins.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use std::sync::Arc;
 use maily_core::clock::Clock;
 use maily_plugins::hook::Hook;
 
+use crate::command::plugin::choosing::Choice;
 use crate::exit::Exit;
 use crate::exit::Failure;
 
 mod checking;
+mod choosing;
 mod measuring;
 mod reading;
 mod replaying;
@@ -59,6 +61,18 @@ enum What {
         #[arg(long)]
         definitions: bool,
     },
+    /// Say how the plugins of the running daemon fare.
+    Status(choosing::Status),
+    /// Let the running daemon load a plugin again.
+    Enable(choosing::Named),
+    /// Let the running daemon load a plugin no longer. It is kept over restarts.
+    Disable(choosing::Named),
+    /// Try a version of a plugin on a part of all mail of the running daemon.
+    Stage(choosing::Stage),
+    /// Use the version that is tried for all mail.
+    Promote(choosing::Named),
+    /// End the trial of a version; if none is tried, go back to the version before.
+    Rollback(choosing::Named),
     /// List plugins with their hooks, in the order in which they are asked.
     List {
         /// The folder.
@@ -71,7 +85,7 @@ enum What {
 }
 
 /// Does what is asked.
-pub fn run(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
+pub async fn run(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure> {
     match &arguments.what {
         What::New { name, hook, folder } => reading::begin(folder, name, *hook),
         What::Check(arguments) => checking::check(arguments, clock),
@@ -81,5 +95,11 @@ pub fn run(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Failure
         What::Run(arguments) => trying::run(arguments, clock),
         What::Doc { folder, definitions } => reading::doc(folder.as_deref(), *definitions),
         What::List { folder, json } => reading::list(folder, *json),
+        What::Status(status) => choosing::status(status, clock).await,
+        What::Enable(named) => choosing::choose(named, Choice::Enable, clock).await,
+        What::Disable(named) => choosing::choose(named, Choice::Disable, clock).await,
+        What::Stage(stage) => choosing::stage(stage, clock).await,
+        What::Promote(named) => choosing::choose(named, Choice::Promote, clock).await,
+        What::Rollback(named) => choosing::choose(named, Choice::RollBack, clock).await,
     }
 }
