@@ -117,7 +117,7 @@ fn events_are_recorded_by_few_hands() {
     let known = [
         "engine/delivery settle",
         "engine/http hits",
-        "engine/ingress accept",
+        "engine/ingress door",
         "engine/ingress feedback",
     ];
     assert_eq!(hands, known);

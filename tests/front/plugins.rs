@@ -14,6 +14,7 @@ use crate::place::mail;
 use crate::place::request;
 use crate::scripts::Scripts;
 use crate::scripts::swaks;
+use crate::scripts::swaks_with;
 use crate::support::process::wait_for;
 use crate::support::world::DOMAIN;
 
@@ -98,6 +99,48 @@ fn plugins_change_what_is_read_and_what_is_sent() {
     let said = swaks(&place, &format!("bob@{DOMAIN}"), "plain");
     let id = said.split("queued as ").nth(1).unwrap().split_whitespace().next().unwrap();
     wait_for("the plain one", || place.trace(id).contains("not sent by the plugin last@1.0.0"));
+    assert_eq!(place.world.ledger.taken().len(), 2);
+}
+
+#[test]
+fn a_template_by_smtp_is_written_for_each_recipient_and_by_plugins() {
+    let scripts = Scripts::new();
+    let script = r#"
+        fn on_personalize(input) {
+            if input.vars.shop == "closed" { return #{ skip: "closed" }; }
+            #{ vars: #{ greeting: `Dear ${input.contact.name} of ${input.vars.shop}` } }
+        }"#;
+    let manifest = "[hooks]\non_personalize = {}\n[permissions]\ncontact_fields = [\"name\"]\n";
+    scripts.put("greeter", manifest, script);
+    let place = Place::with(Behaviour::Accept, &scripts.config());
+    let to = format!("ann@{DOMAIN},bob@{DOMAIN}");
+    let shown = format!("To: Ann Lee <ann@{DOMAIN}>, Bob <bob@{DOMAIN}>");
+    let text = "{{ greeting }}, {{ n }} left";
+    let vars = |shop: &str| format!("X-Maily-Vars: {{\"shop\": \"{shop}\", \"n\": 3}}");
+    let fields = [&*vars("Ulm"), &shown, "Subject: {{ greeting }}", "X-Maily-List: news"];
+    let said = swaks_with(&place, &to, &fields, text);
+    assert!(said.contains("250 2.0.0 queued as"), "{said}");
+    let kept = place.world.kept(2);
+    for name in ["Ann Lee", "Bob"] {
+        let of = |text: &str| text.contains(&format!("Dear {name} of Ulm, 3 left"));
+        let texts = kept.iter().map(|kept| String::from_utf8_lossy(&kept.message).into_owned());
+        let text = texts.into_iter().find(|text| of(text)).unwrap_or_default();
+        assert!(text.contains(&format!("Subject: Dear {name} of Ulm\r\n")), "{name}: {kept:?}");
+        assert!(text.contains(&format!("To: {name} <")) || text.contains("To: \""), "{text}");
+        assert!(text.contains("List-Unsubscribe: <http") && !text.contains("X-Maily"), "{text}");
+    }
+    let said = swaks_with(&place, &to, &[&vars("closed")], text);
+    let id = said.split("queued as ").nth(1).unwrap().split_whitespace().next().unwrap();
+    wait_for("its end", || place.trace(id).contains("skipped by the plugin greeter@1.0.0"));
+    // What cannot be a template is refused, and says where it is wrong.
+    for (field, text, wanted) in [
+        ("X-Maily-Vars: [1]", "x", "/variables: not a JSON object"),
+        ("X-Maily-Vars: {}", "{{ x", "/text"),
+        ("X-Maily-Vars: {}\r\nX-Maily-Track: all", "x", "/track"),
+    ] {
+        let said = swaks_with(&place, &to, &[field], text);
+        assert!(said.contains("554 5.6.0") && said.contains(wanted), "{field}: {said}");
+    }
     assert_eq!(place.world.ledger.taken().len(), 2);
 }
 

@@ -53,9 +53,17 @@ impl Drop for Scripts {
 
 /// Hands a message in by SMTP; gives what the client printed.
 pub(crate) fn swaks(place: &Place, to: &str, subject: &str) -> String {
+    swaks_with(place, to, &[&format!("Subject: {subject}")], "x")
+}
+
+/// The same with these header fields and this text.
+pub(crate) fn swaks_with(place: &Place, to: &str, fields: &[&str], text: &str) -> String {
     let mut command = Command::new(tools::tool("swaks"));
     command.args(["--server", &place.daemon.smtp.to_string(), "--from", "a@shop.example"]);
-    command.args(["--to", to, "--header", &format!("Subject: {subject}"), "--body", "x"]);
+    command.args(["--to", to, "--body", text]);
+    for field in fields {
+        command.args(["--header", field]);
+    }
     let output = command.output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

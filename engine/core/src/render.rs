@@ -11,6 +11,7 @@
 //! The same arguments give the same octets, so that a retry repeats what was sent. No text of a
 //! mailing or a recipient can add a header field or end one: see [`field`].
 
+pub mod adopted;
 pub mod binding;
 pub mod body;
 pub mod bounds;

@@ -10,7 +10,7 @@ use maily_delivery::cancel::CancelError;
 use maily_delivery::cancel::Taken;
 use maily_delivery::control::Control;
 use maily_events::suppression::Suppressions;
-use maily_ingress::accept::FrontDoor;
+use maily_ingress::door::FrontDoor;
 use maily_ingress::gate::Gate;
 use maily_plugins::set::Plugins;
 

@@ -25,6 +25,8 @@ use maily_core::clock::Timestamp;
 use maily_core::event::Labels;
 use maily_core::event::Origin;
 use maily_core::mail::envelope;
+use maily_core::mail::envelope::Envelope;
+use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
 use maily_core::queue::cancellation::Which;
@@ -118,9 +120,13 @@ pub(crate) async fn inject(
         mailing: mailing
             .encode()
             .map_err(|error| Fault::invalid_at("", "too_long", error.to_string()))?,
-        reverse_path: mailing.from.mailbox.clone(),
-        smtputf8: mailing.needs_smtputf8(),
-        recipients: accepted.map(|(to, binding)| (to.clone(), binding.encode())).collect(),
+        envelope: Envelope {
+            smtputf8: mailing.needs_smtputf8(),
+            ..Envelope::plain(ReversePath::Mailbox(mailing.from.mailbox.clone()), Vec::new())
+        },
+        recipients: accepted
+            .map(|(to, binding)| (envelope::Recipient::plain(to.clone()), binding.encode()))
+            .collect(),
         stream: stream(&request, project.as_str()),
         not_before,
         expire_after: request.expire_after_secs.map(|secs| Duration::from_secs(secs.into())),

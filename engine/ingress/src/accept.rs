@@ -1,69 +1,37 @@
-//! The front door: every message comes in here, whoever brings it.
+//! What comes in by SMTP.
 //!
 //! What it answers with 250 is in the spool, synced (RFC 5321 6.1).
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-
-use maily_core::clock::Clock;
-use maily_core::clock::Timestamp;
 use maily_core::event::Accepted;
-use maily_core::event::Event;
 use maily_core::event::Origin;
-use maily_core::event::What;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::envelope::ForwardPath;
 use maily_core::mail::envelope::Recipient;
 use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
-use maily_core::mail::id::QueueIdSource;
 use maily_core::mail::outcome::EnhancedStatus;
+use maily_core::render::adopted::Wishes;
 use maily_core::render::edit;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::server::Transaction;
 use maily_core::smtp::server::trace::Header;
 use maily_core::smtp::server::trace::Stamp;
-use maily_events::recorder::Recorder;
 use maily_plugins::answer::Verdict;
 use maily_plugins::input::AcceptInput;
 use maily_spool::body::Body;
 use maily_spool::error::PutError;
-use maily_spool::spool::Spool;
 use maily_spool::submission::Submission;
 
+use crate::adopting;
+use crate::adopting::Letter;
 use crate::auth::User;
 use crate::counters::Counters;
-use crate::feedback::Feedback;
+use crate::door::FrontDoor;
 use crate::hooks;
-use crate::hooks::Hooks;
-
-/// The front door; clones share it.
-#[derive(Clone)]
-pub struct FrontDoor {
-    /// Where mail goes.
-    pub spool: Spool,
-    /// Where it is told.
-    pub events: Recorder,
-    /// What the time is.
-    pub clock: Arc<dyn Clock>,
-    /// Names for messages.
-    pub ids: Arc<Mutex<QueueIdSource>>,
-    /// Our own name.
-    pub hostname: Arc<str>,
-    /// How long a message is tried.
-    pub expire_after: Duration,
-    /// Where it counts.
-    pub counters: Arc<Counters>,
-    /// Who else decides.
-    pub hooks: Hooks,
-    /// What recipients tell us.
-    pub feedback: Feedback,
-}
 
 impl FrontDoor {
     /// Takes a message that came by SMTP from this address, as this user if it authenticated; gives
@@ -96,6 +64,17 @@ impl FrontDoor {
             Ok(looked) => looked,
             Err(refusal) => return refusal,
         };
+        if transaction.trusted && discarded.is_none() {
+            match Wishes::read(&transaction.message) {
+                Ok(None) => {}
+                Ok(Some(wishes)) => {
+                    let stream = stream(header, transaction.trusted, user);
+                    let letter = Letter { message, wishes, stream, client };
+                    return self.adopt(letter, transaction).await;
+                }
+                Err(fault) => return adopting::refusal(&[fault]),
+            }
+        }
         let message_id = match &*header.message_id {
             "" => format!("{id}@{}", self.hostname).into(),
             known => known.into(),
@@ -124,10 +103,15 @@ impl FrontDoor {
             body: Body::Stored(message),
         };
         if let Some(reason) = discarded {
-            self.note(now, id, accepted);
-            self.events.record(&Event { at: now, id, what: What::Removed { reason } });
+            self.note_discarded(now, id, accepted, reason);
             return queued(id);
         }
+        self.put(submission, accepted).await
+    }
+
+    /// Stores a message; gives the reply to the end of data.
+    async fn put(&self, submission: Submission, accepted: Accepted) -> Reply {
+        let (now, id) = (submission.accepted_at, submission.id);
         match self.spool.put(submission).await {
             Ok(()) => {
                 self.counters.taken(accepted.recipients.len(), accepted.octets);
@@ -196,11 +180,6 @@ impl FrontDoor {
             }
             _ => Ok((message, None)),
         }
-    }
-
-    /// Writes down that a message was taken.
-    pub(crate) fn note(&self, at: Timestamp, id: QueueId, accepted: Accepted) {
-        self.events.record(&Event { at, id, what: What::Accepted(Box::new(accepted)) });
     }
 }
 

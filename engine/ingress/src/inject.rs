@@ -9,11 +9,8 @@ use bytes::Bytes;
 use maily_core::clock::Timestamp;
 use maily_core::event::Accepted;
 use maily_core::event::Origin;
-use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::Envelope;
-use maily_core::mail::envelope::ForwardPath;
 use maily_core::mail::envelope::Recipient;
-use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::id::QueueId;
 use maily_core::smtp::server::admission::Admission;
@@ -26,8 +23,8 @@ use maily_spool::keyed::Key;
 use maily_spool::keyed::KeyState;
 use maily_spool::submission::Submission;
 
-use crate::accept::FrontDoor;
 use crate::counters::Counters;
+use crate::door::FrontDoor;
 use crate::gate::Gate;
 
 /// What is handed in.
@@ -35,12 +32,10 @@ use crate::gate::Gate;
 pub struct Injection {
     /// The encoded mailing that all share.
     pub mailing: Bytes,
-    /// Where reports go.
-    pub reverse_path: Mailbox,
-    /// Whether addresses in its header need SMTPUTF8 (RFC 6531).
-    pub smtputf8: bool,
+    /// Where reports go, and what else was said of it; without recipients.
+    pub envelope: Envelope,
     /// Each recipient, with their encoded binding.
-    pub recipients: Vec<(Mailbox, Bytes)>,
+    pub recipients: Vec<(Recipient, Bytes)>,
     /// Whose it is.
     pub stream: Stream,
     /// Not tried before this time.
@@ -103,11 +98,7 @@ impl FrontDoor {
     /// # Errors
     /// It is not taken. Where writing failed in the middle a part of it is: with the same key the
     /// rest follows.
-    pub async fn inject(
-        &self,
-        gate: &Gate,
-        mut injection: Injection,
-    ) -> Result<Vec<QueueId>, Refusal> {
+    pub async fn inject(&self, gate: &Gate, injection: Injection) -> Result<Vec<QueueId>, Refusal> {
         let closed = match gate.admission(Some(injection.mailing.len() as u64)) {
             Admission::Open => None,
             closed => closed.refusal(),
@@ -115,6 +106,14 @@ impl FrontDoor {
         if let Some(reply) = closed {
             return Err(Refusal::NoRoom(reply.text().into()));
         }
+        self.inject_admitted(injection).await
+    }
+
+    /// The same for mail whose room was seen to before it came.
+    pub(crate) async fn inject_admitted(
+        &self,
+        mut injection: Injection,
+    ) -> Result<Vec<QueueId>, Refusal> {
         let now = self.clock.now();
         let count = injection.recipients.len() as u32;
         let plan = self.plan(injection.claim.take(), now, count);
@@ -202,29 +201,29 @@ impl FrontDoor {
         number: u32,
         now: Timestamp,
     ) -> Option<Submission> {
-        let (mailbox, binding) = injection.recipients.get(number as usize)?;
-        let reverse_path = ReversePath::Mailbox(injection.reverse_path.clone());
-        let recipients = vec![Recipient::plain(mailbox.clone())];
-        let smtputf8 = injection.smtputf8 || !mailbox.is_ascii();
+        let (recipient, binding) = injection.recipients.get(number as usize)?;
+        let mut envelope = injection.envelope.clone();
+        envelope.smtputf8 |= !recipient.forward_path.0.is_ascii();
+        envelope.recipients = vec![recipient.clone()];
         let begins = injection.not_before.map_or(now, |due| due.max(now));
         Some(Submission {
             id,
             accepted_at: now,
             expires_at: begins + injection.expire_after.unwrap_or(self.expire_after),
             due: injection.not_before.filter(|due| *due > now),
-            envelope: Envelope { smtputf8, ..Envelope::plain(reverse_path, recipients) },
+            envelope,
             stream: injection.stream.clone(),
             body: Body::Template { template, variables: binding.clone() },
         })
     }
 
     fn taken(&self, injection: &Injection, id: QueueId, number: u32, now: Timestamp) {
-        let Some((mailbox, binding)) = injection.recipients.get(number as usize) else { return };
+        let Some((recipient, binding)) = injection.recipients.get(number as usize) else { return };
         let octets = binding.len() as u64;
         self.counters.taken(1, octets);
         let accepted = Accepted {
-            reverse_path: ReversePath::Mailbox(injection.reverse_path.clone()),
-            recipients: vec![ForwardPath(mailbox.clone())],
+            reverse_path: injection.envelope.reverse_path.clone(),
+            recipients: vec![recipient.forward_path.clone()],
             message_id: format!("{id}@{}", self.hostname).into(),
             octets,
             stream: injection.stream.clone(),

@@ -1,10 +1,12 @@
 //! Incoming SMTP sockets, and the one front door through which all mail comes in.
-//! Doors: [`accept::FrontDoor`] and [`listener::Listener`].
+//! Doors: [`door::FrontDoor`] and [`listener::Listener`].
 #![forbid(unsafe_code)]
 
 pub mod accept;
+pub mod adopting;
 pub mod auth;
 pub mod counters;
+pub mod door;
 pub mod feedback;
 pub mod gate;
 pub mod hooks;

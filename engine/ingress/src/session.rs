@@ -21,9 +21,9 @@ use maily_core::smtp::server::Server;
 use maily_core::smtp::server::Transaction;
 use maily_core::smtp::server::admission::Admission;
 
-use crate::accept::FrontDoor;
 use crate::auth::Users;
 use crate::counters::Counters;
+use crate::door::FrontDoor;
 use crate::gate::Gate;
 use crate::gate::Held;
 use crate::throttle::Throttle;

@@ -15,7 +15,7 @@ use maily_delivery::dropping::Addressed;
 use maily_delivery::dropping::Dropped;
 use maily_events::suppression::Suppressions;
 use maily_http::templates::parts;
-use maily_ingress::accept::FrontDoor;
+use maily_ingress::door::FrontDoor;
 use maily_plugins::set::Plugins;
 use maily_registry::registry::Registry;
 use maily_registry::template::Version;

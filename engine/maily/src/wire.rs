@@ -29,7 +29,7 @@ use maily_events::feed::Feed;
 use maily_events::recorder::Recorder;
 use maily_http::mail::Mail;
 use maily_http::reading::Reader;
-use maily_ingress::accept::FrontDoor;
+use maily_ingress::door::FrontDoor;
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
