@@ -193,19 +193,23 @@ def pixels(folder, daemon, script, seconds):
 
     loading = threading.Thread(target=load)
     loading.start()
-    time.sleep(1)
-    delivered = 'maily_recipients_total{outcome="delivered"}'
-    before, used, begun = daemon.metric(re.escape(delivered)), cpu(daemon.process.pid), time.monotonic()
-    wrk = subprocess.run(
-        ["wrk", "-t1", "-c32", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{PUBLIC}"],
-        capture_output=True, text=True, check=True)  # fmt: skip
-    elapsed = time.monotonic() - begun
-    sent = (daemon.metric(re.escape(delivered)) - before) / elapsed
-    busy = cpu(daemon.process.pid) - used
-    stopped.set()
-    loading.join()
-    sink.terminate()
-    sink.wait()
+    try:
+        time.sleep(1)
+        delivered = re.escape('maily_recipients_total{outcome="delivered"}')
+        before, used = daemon.metric(delivered), cpu(daemon.process.pid)
+        begun = time.monotonic()
+        wrk = subprocess.run(
+            ["wrk", "-t1", "-c32", f"-d{seconds}s", "--latency", "-s", script, f"http://127.0.0.1:{PUBLIC}"],
+            capture_output=True, text=True, check=True)  # fmt: skip
+        elapsed = time.monotonic() - begun
+        sent = (daemon.metric(delivered) - before) / elapsed
+        busy = cpu(daemon.process.pid) - used
+    finally:
+        # A sink that is left behind would take the mail of the next run.
+        stopped.set()
+        loading.join()
+        sink.terminate()
+        sink.wait()
     rate = float(re.search(r"Requests/sec:\s+(\S+)", wrk.stdout)[1])
     value, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", wrk.stdout).groups()
     wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", wrk.stdout)

@@ -46,6 +46,11 @@ CASES = {
     "10 KiB, new connection per message": dict(
         octets=10_240, messages=(8_000, 3_000), reconnect=True
     ),
+    # A template that is written for each recipient (X-Maily-Vars), without and with a plugin that
+    # makes the greeting.
+    "10 KiB, template": dict(
+        octets=10_240, messages=(12_000, 0), template=True, peers=["maily", "plugin"]
+    ),
 }
 
 
@@ -243,15 +248,27 @@ filter = "warn"
             config += egress + f'[[route]]\ndomain = "*"\nhost = "127.0.0.1"\nport = {SINK_PORT}\n'
         if case.get("dkim"):
             config += f'[[dkim]]\ndomain = "sender.example"\nselector = "s1"\nkey = "{key(case["dkim"])}"\n'
+        config += self.more(folder)
         (folder / "maily.toml").write_text(config)
         self.process = start([BUILT / "maily", "serve", "--config", folder / "maily.toml"],
             "maily.log", SERVER)  # fmt: skip
         self.roots = [self.process.pid]
 
+    def more(self, folder):
+        return ""
+
     def stop(self):
         stop(self.process)
         stop(self.dns)
         self.dns = None
+
+
+class WithPlugin(Maily):
+    """Maily with the plugin that ships for greetings."""
+
+    def more(self, folder):
+        shutil.copytree(ROOT / "scripts" / "greeting", folder / "plugins" / "greeting")
+        return f'[plugins]\nfolder = "{folder}/plugins"\nstate = "{folder}/plugin-state"\n'
 
 
 class Postfix:
@@ -373,10 +390,23 @@ biff = no
         self.milter = None
 
 
-PEERS = {"none": Nothing, "postfix": Postfix, "maily": Maily}
+PEERS = {"none": Nothing, "postfix": Postfix, "maily": Maily, "plugin": WithPlugin}
 
 
 # === one run ===
+
+
+def letter(octets):
+    """A template of so many octets, in a file for smtp-source."""
+    head = (
+        "From: The Shop <sender@sender.example>\nTo: Ann Lee <user@d0001.test>\nSubject: Hello\n"
+        'X-Maily-Vars: {"shop": "Ulm", "first_name": "ann"}\nMIME-Version: 1.0\nContent-Type: text/plain\n\n'
+        "{{ greeting | default('Dear reader') }} of {{ shop }},\n"
+    )
+    line = "It is a long letter, and this line stands in it many times.\n"
+    path = RUN / "letter"
+    path.write_text(head + line * ((octets - len(head)) // len(line)))
+    return path
 
 
 def source_arguments(case, messages, port):
@@ -384,7 +414,8 @@ def source_arguments(case, messages, port):
         arguments = [BUILT / "relay-source", "--to", f"127.0.0.1:{port}", "--sessions", 20]
         return arguments + ["--messages", messages, "--octets", case["octets"], "--domains", case["domains"]]
     keep = [] if case.get("reconnect") else ["-d"]
-    return ["/usr/sbin/smtp-source", "-4", *keep, "-N", "-s", 20, "-m", messages, "-l", case["octets"],
+    what = ["-F", letter(case["octets"])] if case.get("template") else ["-l", case["octets"]]
+    return ["/usr/sbin/smtp-source", "-4", *keep, "-N", "-s", 20, "-m", messages, *what,
             "-f", "sender@sender.example", "-t", "user@d0001.test", "-M", "source.example",
             f"127.0.0.1:{port}"]  # fmt: skip
 
@@ -537,7 +568,10 @@ def run_case(name, arguments):
     """All rounds of a case, the peers in turn in each; gives the medians."""
     case = CASES[name]
     peers = [
-        peer for peer in arguments.peer or PEERS if peer != "none" or not case.get("dkim")
+        peer
+        for peer in arguments.peer or PEERS
+        if peer in case.get("peers", ["none", "postfix", "maily"])
+        and (peer != "none" or not case.get("dkim"))
     ]
     runs = {peer: [] for peer in peers}
     for _ in range(arguments.rounds):

@@ -12,6 +12,7 @@ use crate::scripts::Scripts;
 use crate::scripts::swaks;
 use crate::support::client;
 use crate::support::process::wait_for;
+use crate::support::tools;
 use crate::support::world::DOMAIN;
 
 const HOOK: &str = "[hooks]\non_personalize = {}\n";
@@ -171,4 +172,37 @@ fn plugins_are_exchanged_under_load_and_no_mail_is_lost_or_refused() {
     assert!(last + 1 - numbers.len() as u64 <= 4, "{numbers:?}");
     place.world.each_came_once(&numbers);
     assert!(!place.daemon.log().contains("is not loaded"), "{}", place.daemon.log());
+}
+
+#[test]
+fn scripts_that_mean_harm_hold_up_no_mail() {
+    let state = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[plugins]\nfolder = \"{}\"\nstate = \"{}\"\n",
+        tools::root().join("plugins/tests/hostile").display(),
+        state.path().display()
+    );
+    let place = Place::with(Behaviour::Accept, &config);
+    let owner = place.owner();
+    // Each of the first ones is asked about by all of them, until their breakers open.
+    let numbers = client::load(place.daemon.smtp, 2, || {
+        place.inject(&mail(25));
+        wait_for("the mailing", || {
+            let taken = place.world.ledger.taken();
+            taken.keys().filter(|(id, _)| !id.contains("client.example")).count() >= 25
+        });
+    });
+    assert!(numbers.len() > 25, "{}", numbers.len());
+    place.world.each_came_once(&numbers);
+    let fields = format!("Authorization: Bearer {owner}\r\n");
+    let said = request(place.api, "GET", "/v1/plugins?limit=1000", &fields, "").unwrap().json();
+    let hooks =
+        said["data"].as_array().unwrap().iter().flat_map(|p| p["hooks"].as_array().unwrap());
+    let resting = hooks.filter(|hook| hook["breaker"] == "open").count();
+    assert!(resting >= 20, "{resting}: {said}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", place.daemon.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    println!("{resting} plugins rest, {} messages beside them, {line}", numbers.len());
+    assert!(kilobytes < 512 << 10, "{line}");
 }

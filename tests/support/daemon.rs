@@ -103,9 +103,14 @@ impl Daemon {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.process.0.id().to_string();
+        let pid = self.pid().to_string();
         run(Command::new("kill").args([&format!("-{name}"), &pid]));
     }
 

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod keys;
 pub mod links;
+pub mod return_path;
 pub mod target;
 pub mod token;
 pub mod verdict;

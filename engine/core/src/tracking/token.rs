@@ -180,7 +180,7 @@ pub fn mint(payload: &Payload, keys: &Keys) -> String {
     };
     // Writing numbers and texts into memory cannot fail; an empty token would verify nowhere.
     let mut octets = octets.unwrap_or_default();
-    let signature = signature(payload.kind(), &octets, keys.current());
+    let signature = signature(payload.kind().label(), &octets, keys.current());
     octets.extend_from_slice(signature.as_ref().get(..SIGNATURE_OCTETS).unwrap_or_default());
     URL_SAFE_NO_PAD.encode(octets)
 }
@@ -199,15 +199,16 @@ pub fn verify(kind: Kind, token: &str, keys: &Keys) -> Result<Payload, TokenErro
     let (number, fields) =
         signed.split_first_chunk::<NUMBER_OCTETS>().ok_or(TokenError::Malformed)?;
     let key = keys.numbered(u16::from_be_bytes(*number)).ok_or(TokenError::UnknownKey)?;
-    let signature = signature(kind, signed, key);
+    let signature = signature(kind.label(), signed, key);
     let wanted = signature.as_ref().get(..SIGNATURE_OCTETS).unwrap_or_default();
     constant_time::verify_slices_are_equal(wanted, given).map_err(|_| TokenError::Signature)?;
     read(kind, fields).ok_or(TokenError::Format)
 }
 
-fn signature(kind: Kind, octets: &[u8], key: &Key) -> hmac::Tag {
+/// What signs these octets, for the use that the label names and for no other.
+pub(crate) fn signature(label: &[u8], octets: &[u8], key: &Key) -> hmac::Tag {
     let mut context = hmac::Context::with_key(&key.secret);
-    context.update(kind.label());
+    context.update(label);
     context.update(octets);
     context.sign()
 }

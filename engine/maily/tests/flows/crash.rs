@@ -17,10 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use maily::sink::behaviour::Behaviour;
+use maily_core::clock::Timestamp;
 use maily_journal::journal::{Disk, Journal, Options, RealDisk};
 use maily_journal::record::Draft;
 use maily_journal::scan::{Next, Scanner};
 use maily_journal::table::Table;
+use maily_plugins::kv::{Change, Kv, Write as KvWrite};
+use maily_plugins::kv_sled::{Opened, SledKv};
+use maily_plugins::manifest::KvPermission;
 
 use crate::process::wait_for;
 use crate::{CLIENTS, NextHop, configure, load, missing, next_hop, start};
@@ -279,6 +283,57 @@ fn a_power_cut_takes_nothing_that_a_table_has_told() {
     let (acknowledged, gone) = cut_a_table(&mut image);
     println!("a table: {acknowledged} told, {gone} lost");
     assert_eq!((acknowledged, gone), (2_000, 0));
+}
+
+/// Writes values as a plugin until the power goes; gives how many were safe, how many of these are
+/// gone, and whether the store had to be begun anew.
+fn cut_the_store_of_plugins(image: &mut Image, round: usize) -> (usize, usize, bool) {
+    let folder = image.path().join("kv");
+    let (store, opened) = SledKv::open(&folder, Timestamp::EPOCH).unwrap();
+    // A store that was begun anew holds nothing of the rounds before.
+    let fresh = opened != Opened::Whole;
+    let terms = KvPermission {
+        namespace: format!("r{round}"),
+        max_bytes: 1 << 30,
+        ttl: Duration::from_secs(1_000_000),
+    };
+    let namespace = terms.namespace.clone();
+    let (tell, told) = mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        for number in 0..u32::MAX {
+            let change = Change::Set(format!("\"{}\"", "v".repeat(number as usize % 900)));
+            let write = KvWrite { key: format!("k{number}"), change, ttl: None };
+            let written = store.commit(&terms, &[write], Timestamp::EPOCH);
+            if written.and_then(|()| store.sync()).is_err() || tell.send(number).is_err() {
+                return;
+            }
+        }
+    });
+    let safe: Vec<_> = told.iter().take(30 + round * 17).collect();
+    image.cut();
+    drop(told);
+    // It may end in a panic of sled's: the disk is gone.
+    let _ended = writer.join();
+    image.restore();
+    let (store, opened) = SledKv::open(&folder, Timestamp::EPOCH).unwrap();
+    let there = |n: &&u32| store.get(&namespace, &format!("k{n}"), Timestamp::EPOCH);
+    let gone = safe.iter().filter(|n| !matches!(there(n), Ok(Some(_)))).count();
+    (safe.len(), gone, fresh || opened != Opened::Whole)
+}
+
+#[test]
+fn a_power_cut_leaves_a_store_of_plugins_that_can_be_used_and_all_that_was_synced() {
+    let mut image = Image::make("ext4");
+    let (mut safe, mut gone, mut anew) = (0, 0, 0);
+    for round in 0..8 {
+        let cut = cut_the_store_of_plugins(&mut image, round);
+        safe += cut.0;
+        // A store that is damaged is set aside whole, and said to be: it is expendable.
+        (gone, anew) = if cut.2 { (gone, anew + 1) } else { (gone + cut.1, anew) };
+    }
+    println!("a store of plugins: 8 cuts, {safe} synced, {gone} lost, {anew} begun anew");
+    assert_eq!(gone, 0);
+    assert!(anew <= 2, "{anew} of 8 stores were damaged");
 }
 
 #[test]
