@@ -377,7 +377,7 @@ mod tests {
             let octets = keys.current().number().to_be_bytes().to_vec();
             let fields = ClickFields { origin: origin(), link: 0, target: url };
             let mut octets = postcard::to_extend(&fields, octets).unwrap();
-            let signature = signature(Kind::Click, &octets, keys.current());
+            let signature = signature(Kind::Click.label(), &octets, keys.current());
             octets.extend_from_slice(&signature.as_ref()[..SIGNATURE_OCTETS]);
             let token = URL_SAFE_NO_PAD.encode(octets);
             assert_eq!(verify(Kind::Click, &token, &keys), Err(TokenError::Format), "{url}");
