@@ -152,6 +152,7 @@ fn mailing(text: bool, track: Track) -> Option<Mailing> {
         track,
         list: Some(List { name: "news".into(), mailto: None }),
         meta: Vec::new(),
+        segment: "".into(),
     })
 }
 

@@ -76,6 +76,7 @@ pub fn html(data: &[u8]) {
         track: Track { opens: true, clicks: true, honeypot: true },
         list: None,
         meta: Vec::new(),
+        segment: "".into(),
     });
 }
 

@@ -145,6 +145,30 @@ fn a_template_by_smtp_is_written_for_each_recipient_and_by_plugins() {
 }
 
 #[test]
+fn a_mailing_for_a_segment_goes_to_those_whom_a_plugin_puts_there() {
+    let scripts = Scripts::new();
+    let manifest = "[hooks]\non_segment = { name = \"vip\" }\n\
+                    [permissions]\ncontact_fields = [\"name\"]\n";
+    let script = r#"fn on_segment(input) { input.contact.name == "No. 1" }"#;
+    scripts.put("segments", manifest, script);
+    let place = Place::with(Behaviour::Accept, &scripts.config());
+    let mut vip = mail(3);
+    vip["segment"] = json!("vip");
+    let ids = place.inject(&vip);
+    let kept = place.world.kept(1).remove(0).message;
+    assert!(String::from_utf8_lossy(&kept).contains("Dear No. 1, "));
+    for other in [&ids[0], &ids[2]] {
+        wait_for("the others", || place.trace(other).contains("not in the segment vip"));
+    }
+    // Nobody is sent what nobody can say is for them.
+    let vars = "X-Maily-Vars: {}";
+    let said = swaks_with(&place, &format!("ann@{DOMAIN}"), &[vars, "X-Maily-Segment: none"], "x");
+    let id = said.split("queued as ").nth(1).unwrap().split_whitespace().next().unwrap();
+    wait_for("its wait", || place.trace(id).contains("no plugin knows the segment none"));
+    assert_eq!(place.world.ledger.taken().len(), 1);
+}
+
+#[test]
 fn a_plugin_chooses_the_way_and_the_time() {
     let scripts = Scripts::new();
     scripts.put(

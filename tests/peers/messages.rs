@@ -80,6 +80,7 @@ impl Case {
                 mailto: Mailbox::parse("off@example.com").ok(),
             }),
             meta: Vec::new(),
+            segment: "".into(),
         }
     }
 

@@ -135,6 +135,7 @@ impl Binder {
         }
         let binding = Binding::decode(variables)
             .map_err(|_| never("what is this recipient's own cannot be read"))?;
+        hooks::segment(&self.plugins, addressed, &binding, found)?;
         let (binding, edits) = hooks::personalize(&self.plugins, addressed, binding, found)?;
         let rendering = Rendering {
             id: submission.id,

@@ -32,6 +32,7 @@ use maily_plugins::input::Facts;
 use maily_plugins::input::PersonalizeInput;
 use maily_plugins::input::ResponseInput;
 use maily_plugins::input::RouteInput;
+use maily_plugins::input::SegmentInput;
 use maily_plugins::input::SendInput;
 use maily_plugins::set::Plugins;
 use maily_spool::body::Body;
@@ -118,6 +119,45 @@ fn contact_of(to: &Mailbox, binding: &Binding, mut fields: Map<String, Value>) -
     Contact::new(&to.to_string(), fields)
 }
 
+/// Whether a recipient is in the segment that a mailing is for, as plugins say.
+///
+/// # Errors
+/// They are not, so they are not sent it; or nobody can say so now.
+pub fn segment(
+    plugins: &Plugins,
+    addressed: Addressed<'_>,
+    binding: &Binding,
+    found: &Map<String, Value>,
+) -> Result<(), Unbound> {
+    let segment = &*addressed.mailing.segment;
+    if segment.is_empty() {
+        return Ok(());
+    }
+    let fields = merged(binding, found)?;
+    let contact = contact_of(addressed.to, binding, fields);
+    match plugins.on_segment(&SegmentInput { segment: segment.to_owned(), contact }) {
+        Ok(Some(answer)) if answer.member => Ok(()),
+        Ok(Some(_)) => {
+            let why = format!("not in the segment {segment}");
+            Err(Unbound::Dropped(Dropped::Cancelled(why.into())))
+        }
+        // A plugin may come that knows it.
+        Ok(None) => Err(unbound(4, 3, 0, &format!("no plugin knows the segment {segment}"))),
+        Err(aborted) => Err(unbound(4, 3, 0, &format!("the segment {segment}: {aborted}"))),
+    }
+}
+
+/// The variables that came with a mail, and what was found out beside them.
+fn merged(binding: &Binding, found: &Map<String, Value>) -> Result<Map<String, Value>, Unbound> {
+    let vars = variables_of(binding);
+    let mut vars = vars.ok_or_else(|| unbound(5, 6, 0, "the variables are no JSON object"))?;
+    for (name, value) in found {
+        // What came with the mail is known better.
+        vars.entry(name).or_insert_with(|| value.clone());
+    }
+    Ok(vars)
+}
+
 /// What one recipient reads: their part of the mailing, and changes of the header.
 ///
 /// # Errors
@@ -132,12 +172,7 @@ pub fn personalize(
     if !asks && found.is_empty() {
         return Ok((binding, HeaderEdits::default()));
     }
-    let vars = variables_of(&binding);
-    let mut vars = vars.ok_or_else(|| unbound(5, 6, 0, "the variables are no JSON object"))?;
-    for (name, value) in found {
-        // What came with the mail is known better.
-        vars.entry(name).or_insert_with(|| value.clone());
-    }
+    let vars = merged(&binding, found)?;
     if !asks {
         return Ok((bound(binding.name(), &vars)?, HeaderEdits::default()));
     }

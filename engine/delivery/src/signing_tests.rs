@@ -267,6 +267,7 @@ fn mailing(text: &str) -> Mailing {
         track: mailing::Track::default(),
         list: Some(mailing::List { name: "news".into(), mailto: None }),
         meta: Vec::new(),
+        segment: "".into(),
     }
 }
 

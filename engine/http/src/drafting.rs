@@ -101,6 +101,7 @@ pub(crate) fn draft(
             .list
             .as_deref()
             .map(|name| List { name: name.into(), mailto: unsubscribe.cloned() }),
+        segment: text(&request.segment),
         meta: request.meta.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),
     };
     // What cannot be compiled now is refused now, not at the attempt.

@@ -30,6 +30,7 @@ pub(crate) fn exceeded(request: &InjectRequest) -> Vec<FieldError> {
     check("/attachments", request.attachments.len(), 0, ATTACHMENTS_MAX);
     for (pointer, text, least, most) in [
         ("/campaign", &request.campaign, 1, NAME_CHARACTERS_MAX),
+        ("/segment", &request.segment, 1, NAME_CHARACTERS_MAX),
         ("/list", &request.list, 1, NAME_CHARACTERS_MAX),
         ("/subject", &request.subject, 0, LINE_CHARACTERS_MAX),
     ] {
@@ -67,9 +68,12 @@ mod tests {
     #[test]
     fn what_is_at_its_limit_may_be_and_one_more_may_not() {
         assert_eq!(pointers(|_| ()), [""; 0]);
-        for (member, most) in
-            [("campaign", NAME_CHARACTERS_MAX), ("list", NAME_CHARACTERS_MAX), ("subject", 998)]
-        {
+        for (member, most) in [
+            ("campaign", NAME_CHARACTERS_MAX),
+            ("segment", NAME_CHARACTERS_MAX),
+            ("list", NAME_CHARACTERS_MAX),
+            ("subject", 998),
+        ] {
             assert_eq!(pointers(|all| all[member] = json!("ä".repeat(most))), [""; 0]);
             let above = pointers(|all| all[member] = json!("ä".repeat(most + 1)));
             assert_eq!(above, [format!("/{member}")]);

@@ -5,6 +5,7 @@
 //! X-Maily-Vars: {"name": "Ann"}      variables, a JSON object; it makes the message a template
 //! X-Maily-Track: opens, clicks       what is counted
 //! X-Maily-List: news                 the list that it goes to
+//! X-Maily-Segment: vip               only for recipients of whom a plugin says that they are in it
 //! X-Maily-Tag: welcome               a word to find it by; may stand more than once
 //! ```
 
@@ -39,6 +40,7 @@ pub struct Wishes {
     pub variables: Bytes,
     track: Track,
     list: Box<str>,
+    segment: Box<str>,
     tags: Vec<Box<str>>,
 }
 
@@ -58,6 +60,8 @@ impl Wishes {
                 wishes.track = track(&text())?;
             } else if field.is("X-Maily-List") {
                 wishes.list = text().into();
+            } else if field.is("X-Maily-Segment") {
+                wishes.segment = text().into();
             } else if field.is("X-Maily-Tag") {
                 wishes.tags.push(text().into());
             }
@@ -99,6 +103,7 @@ impl Wishes {
             track: self.track,
             list,
             meta: Vec::new(),
+            segment: self.segment,
         };
         let faults = mailing.validate();
         if faults.is_empty() { Ok(mailing) } else { Err(faults) }
@@ -185,7 +190,7 @@ mod tests {
         To: Ann Lee <ann@example.net>, bob@example.net\r\nReply-To: help@shop.example\r\n\
         Subject: Hi {{ name }}\r\nX-Shop: a\r\n b\r\nMIME-Version: 1.0\r\n\
         X-Maily-Vars: {\"name\":\r\n \"Ann\"}\r\nX-Maily-Track: Opens, clicks\r\n\
-        X-Maily-List: news\r\nX-Maily-Tag: one\r\nX-Maily-Tag: two\r\n\
+        X-Maily-List: news\r\nX-Maily-Segment: vip\r\nX-Maily-Tag: one\r\nX-Maily-Tag: two\r\n\
         Content-Type: multipart/mixed; boundary=m\r\n\r\n\
         --m\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n\
         --a\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
@@ -206,6 +211,7 @@ mod tests {
             ("J\u{fc}rg", "j@shop.example".into())
         );
         assert_eq!(made.reply_to.unwrap().mailbox.to_string(), "help@shop.example");
+        assert_eq!(&*made.segment, "vip");
         assert_eq!(made.tags, ["one".into(), "two".into()]);
         assert_eq!(made.headers, [("X-Shop".into(), "a b".into())]);
         assert_eq!(made.track, Track { opens: true, clicks: true, honeypot: true });

@@ -65,6 +65,7 @@ impl Mailing {
         let mut faults = Faults::default();
         faults.name("/project", &self.project, true);
         faults.name("/campaign", &self.campaign, false);
+        faults.name("/segment", &self.segment, false);
         faults.at_most("/tags", self.tags.len(), TAGS_MAX);
         for (index, tag) in self.tags.iter().enumerate() {
             faults.name(&format!("/tags/{index}"), tag, true);

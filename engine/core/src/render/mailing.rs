@@ -12,8 +12,10 @@ use crate::mail::message::header_octets;
 
 /// An encoded mailing has at most as many octets.
 pub const MAILING_OCTETS_MAX: usize = 40 * 1024 * 1024;
-/// The format that is written.
+/// The format that is written of a mailing without a segment.
 const FORMAT: u8 = 1;
+/// The same with the name of a segment behind it.
+const FORMAT_WITH_SEGMENT: u8 = 2;
 
 /// Why octets are no mailing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +124,9 @@ pub struct Mailing {
     pub list: Option<List>,
     /// What its sender wants to find in every event about it.
     pub meta: Vec<(Box<str>, Box<str>)>,
+    /// Whom of its recipients it is for: those in this segment; all of them if it is empty.
+    #[serde(skip)]
+    pub segment: Box<str>,
 }
 
 impl Mailing {
@@ -130,7 +135,12 @@ impl Mailing {
     /// # Errors
     /// It is too long.
     pub fn encode(&self) -> Result<Bytes, MailingError> {
-        let octets = postcard::to_extend(self, vec![FORMAT]).map_err(|_| MailingError::Damaged)?;
+        let format = if self.segment.is_empty() { FORMAT } else { FORMAT_WITH_SEGMENT };
+        let damaged = |_| MailingError::Damaged;
+        let mut octets = postcard::to_extend(self, vec![format]).map_err(damaged)?;
+        if format == FORMAT_WITH_SEGMENT {
+            octets = postcard::to_extend(&self.segment, octets).map_err(damaged)?;
+        }
         if octets.len() > MAILING_OCTETS_MAX {
             return Err(MailingError::TooLong);
         }
@@ -146,11 +156,18 @@ impl Mailing {
             return Err(MailingError::TooLong);
         }
         let (format, fields) = octets.split_first().ok_or(MailingError::Damaged)?;
-        if *format != FORMAT {
+        if ![FORMAT, FORMAT_WITH_SEGMENT].contains(format) {
             return Err(MailingError::UnknownFormat);
         }
-        let read = postcard::take_from_bytes(fields).map_err(|_| MailingError::Damaged)?;
-        let (mailing, rest): (Self, &[u8]) = read;
+        let damaged = |_| MailingError::Damaged;
+        let (mut mailing, mut rest): (Self, &[u8]) =
+            postcard::take_from_bytes(fields).map_err(damaged)?;
+        if *format == FORMAT_WITH_SEGMENT {
+            (mailing.segment, rest) = postcard::take_from_bytes(rest).map_err(damaged)?;
+            if mailing.segment.is_empty() {
+                return Err(MailingError::Damaged);
+            }
+        }
         if rest.is_empty() { Ok(mailing) } else { Err(MailingError::Damaged) }
     }
 
@@ -198,6 +215,7 @@ pub(crate) mod samples {
             track: Track::default(),
             list: None,
             meta: vec![("order".into(), "7".into())],
+            segment: "".into(),
         }
     }
 
@@ -247,7 +265,11 @@ mod tests {
             let mailing = Mailing { content, ..sample() };
             let octets = mailing.encode().unwrap();
             assert_eq!(octets.first(), Some(&FORMAT));
-            assert_eq!(Mailing::decode(&octets), Ok(mailing));
+            assert_eq!(Mailing::decode(&octets).as_ref(), Ok(&mailing));
+            let some = Mailing { segment: "vip".into(), ..mailing };
+            let octets = some.encode().unwrap();
+            assert_eq!(octets.first(), Some(&FORMAT_WITH_SEGMENT));
+            assert_eq!(Mailing::decode(&octets), Ok(some));
         }
     }
 
@@ -264,9 +286,11 @@ mod tests {
         assert_eq!(parts.text.as_deref(), Some("text {{ email }}"));
         assert_eq!(&*parts.attachments[0].content_id, "logo");
         let named = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/1")).unwrap();
-        assert_eq!(named.content, Content::Named { name: "welcome".into() });
+        assert_eq!(named.content.clone(), Content::Named { name: "welcome".into() });
         let raw = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/2")).unwrap();
         assert!(matches!(raw.content, Content::Raw(_)));
+        let some = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/3")).unwrap();
+        assert_eq!(some, Mailing { segment: "vip".into(), ..named });
     }
 
     #[test]
@@ -277,7 +301,7 @@ mod tests {
         }
         let longer = [&octets, b"x".as_slice()].concat();
         assert_eq!(Mailing::decode(&longer), Err(MailingError::Damaged));
-        let other = [&[FORMAT + 1], &octets[1..]].concat();
+        let other = [&[FORMAT_WITH_SEGMENT + 1], &octets[1..]].concat();
         assert_eq!(Mailing::decode(&other), Err(MailingError::UnknownFormat));
         let long = vec![FORMAT; MAILING_OCTETS_MAX + 1];
         assert_eq!(Mailing::decode(&long), Err(MailingError::TooLong));
