@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(named.content.clone(), Content::Named { name: "welcome".into() });
         let raw = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/2")).unwrap();
         assert!(matches!(raw.content, Content::Raw(_)));
-        let some = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/3")).unwrap();
+        let some = Mailing::decode(include_bytes!("../../../../fuzz/seeds/mailing/4")).unwrap();
         assert_eq!(some, Mailing { segment: "vip".into(), ..named });
     }
 
