@@ -1,6 +1,7 @@
 //! The commands: each a file, each a few screens at most.
 
 pub mod audit;
+pub mod bounces;
 pub mod check;
 pub mod life;
 pub mod plugin;

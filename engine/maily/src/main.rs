@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use maily::clock::WallClock;
 use maily::command::audit;
+use maily::command::bounces;
 use maily::command::check;
 use maily::command::plugin;
 use maily::command::project;
@@ -52,6 +53,7 @@ enum Command {
     Project(project::Arguments),
     Token(token::Arguments),
     Audit(audit::Arguments),
+    Bounces(bounces::Arguments),
     Plugin(plugin::Arguments),
     Queue(queue::QueueArguments),
     Trace(trace::TraceArguments),
@@ -89,6 +91,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Bounces(arguments) => bounces::run(&arguments),
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),

@@ -1,0 +1,348 @@
+//! Reads mail that may be a bounce, a delay notice, a complaint or an answer of a machine: what
+//! kind it is, and whom it speaks of. By the parts for machines (RFC 3464, RFC 5965) where there
+//! are any; else by what it says to people.
+//!
+//! Nothing here believes anything: whether a bounce is about mail of ours is for the return path
+//! to say ([`return_path`](crate::tracking::return_path)).
+
+pub mod kind;
+pub mod status;
+pub mod text;
+
+use mail_parser::Message;
+use mail_parser::MessageParser;
+use mail_parser::MimeHeaders;
+
+use crate::bounce::classify::Reply;
+use crate::bounce::classify::Rules;
+use crate::bounce::classify::Verdict;
+use crate::bounce::read::kind::Kind;
+use crate::bounce::read::status::Action;
+use crate::bounce::read::status::Fate;
+use crate::bounce::read::text::Found;
+use crate::mail::outcome::EnhancedStatus;
+
+/// Octets of a mail that are looked at: bounces say what they say before what they give back.
+pub const MAIL_OCTETS_MAX: usize = 512 * 1024;
+/// Parts of a mail that are looked at.
+pub const PARTS_MAX: usize = 200;
+
+/// How an address was found, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Original-Recipient (RFC 3464 2.3.1).
+    Original,
+    /// Final-Recipient.
+    Final,
+    /// X-Failed-Recipients.
+    Header,
+    /// What the bounce says to people.
+    Text,
+    /// The message that came back.
+    Returned,
+}
+
+impl Source {
+    /// How sure it is, of 1.
+    pub const fn confidence(self) -> f32 {
+        match self {
+            Self::Original => 0.99,
+            Self::Final => 0.95,
+            Self::Header => 0.95,
+            Self::Text => 0.8,
+            Self::Returned => 0.5,
+        }
+    }
+}
+
+/// Whom a mail speaks of, and what it says of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// How it was found.
+    pub source: Source,
+    /// What became of the message.
+    pub action: Action,
+    /// The status.
+    pub status: Option<EnhancedStatus>,
+    /// What was said.
+    pub diagnosis: String,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+/// What a mail is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Of which kind.
+    pub kind: Kind,
+    /// Whom it speaks of.
+    pub recipients: Vec<Recipient>,
+    /// The header of the message that came back, as it stands there; empty if none did.
+    pub returned: String,
+}
+
+/// Reads a mail.
+pub fn read(mail: &[u8], rules: &Rules) -> Reading {
+    let mail = mail.get(..MAIL_OCTETS_MAX).unwrap_or(mail);
+    let none = Reading { kind: Kind::NotABounce, recipients: Vec::new(), returned: String::new() };
+    let Some(parsed) = MessageParser::default().parse(mail) else { return none };
+    if parsed.parts.len() > PARTS_MAX {
+        return none;
+    }
+    let parts = Parts::of(&parsed);
+    let fates = status::read(&parts.status);
+    let kind = kind::of(&parsed, &parts.explanation, &fates, parts.feedback.is_some());
+    let recipients = match kind {
+        Kind::Bounce | Kind::Delay => {
+            let mut all = reported(&fates, &parts, rules);
+            if all.is_empty() {
+                all = spoken(&parsed, &parts, kind, rules);
+            }
+            all
+        }
+        Kind::DsnSuccess => reported(&fates, &parts, rules),
+        Kind::Arf | Kind::AutoReply | Kind::NotABounce => Vec::new(),
+    };
+    Reading { kind, recipients, returned: parts.returned }
+}
+
+/// What a mail is made of, as far as it matters.
+#[derive(Debug, Default)]
+struct Parts {
+    /// What it says to people, before what came back.
+    explanation: String,
+    /// The part for machines.
+    status: String,
+    /// The part of a complaint.
+    feedback: Option<String>,
+    /// The header of what came back.
+    returned: String,
+}
+
+impl Parts {
+    fn of(parsed: &Message<'_>) -> Self {
+        let mut this = Self::default();
+        for part in &parsed.parts {
+            let media = part.content_type();
+            let kind = media.map(|media| media.ctype().to_ascii_lowercase()).unwrap_or_default();
+            let subtype = media.and_then(|media| media.subtype()).map(str::to_ascii_lowercase);
+            let subtype = subtype.unwrap_or_default();
+            let contents = || String::from_utf8_lossy(part.contents()).into_owned();
+            match (kind.as_str(), subtype.as_str()) {
+                ("message", "delivery-status" | "global-delivery-status") => {
+                    this.status.push_str(&contents());
+                    this.status.push_str("\n\n");
+                }
+                ("message", "feedback-report") => this.feedback = Some(contents()),
+                ("message", "rfc822" | "global") | ("text", "rfc822-headers" | "rfc822")
+                    if this.returned.is_empty() =>
+                {
+                    this.returned = header(&contents());
+                }
+                _ => {}
+            }
+        }
+        this.explanation = spoken_text(parsed);
+        let (before, behind) = text::split(&this.explanation);
+        if this.returned.is_empty() {
+            this.returned = behind.to_owned();
+        }
+        this.explanation = before.to_owned();
+        this
+    }
+}
+
+/// What a mail says to people: its first text.
+fn spoken_text(parsed: &Message<'_>) -> String {
+    let mut text = String::new();
+    for index in 0..3 {
+        if let Some(body) = parsed.body_text(index) {
+            text.push_str(&body);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn header(message: &str) -> String {
+    let end = message.find("\r\n\r\n").or_else(|| message.find("\n\n")).unwrap_or(message.len());
+    message.get(..end).unwrap_or(message).to_owned()
+}
+
+/// The recipients of the part for machines.
+fn reported(fates: &[Fate], parts: &Parts, rules: &Rules) -> Vec<Recipient> {
+    let mut all: Vec<Recipient> = Vec::new();
+    for fate in fates {
+        let Some((address, source)) = (match (&fate.original, &fate.last) {
+            (Some(address), _) => Some((address.clone(), Source::Original)),
+            (None, Some(address)) => Some((address.clone(), Source::Final)),
+            (None, None) => None,
+        }) else {
+            continue;
+        };
+        let action = fate.action.unwrap_or(match fate.status {
+            Some(status) if status.class == 4 => Action::Delayed,
+            _ => Action::Failed,
+        });
+        let mut diagnosis = fate.diagnosis.clone();
+        if says_little(&diagnosis) {
+            // Some say more to people than to machines.
+            let found = text::addresses(&parts.explanation);
+            let same = |found: &&Found| found.address.eq_ignore_ascii_case(&address);
+            let said = found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said);
+            diagnosis = format!("{diagnosis} {said}").trim().to_owned();
+        }
+        let verdict = judge(&diagnosis, fate.status, &fate.host, rules);
+        let status = fate.status;
+        all.retain(|known| !known.address.eq_ignore_ascii_case(&address));
+        all.push(Recipient { address, source, action, status, diagnosis, verdict });
+    }
+    let failed = all.iter().any(|one| one.action == Action::Failed);
+    if failed {
+        all.retain(|one| one.action != Action::Delivered);
+    }
+    all
+}
+
+fn says_little(diagnosis: &str) -> bool {
+    diagnosis.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count() < 2
+}
+
+/// The recipients of what is said to people.
+fn spoken(parsed: &Message<'_>, parts: &Parts, kind: Kind, rules: &Rules) -> Vec<Recipient> {
+    let action = if kind == Kind::Delay { Action::Delayed } else { Action::Failed };
+    let make = |address: String, source: Source, said: &str| {
+        let status = first_status(said);
+        let verdict = judge(said, status, "", rules);
+        Recipient { address, source, action, status, diagnosis: said.to_owned(), verdict }
+    };
+    let found = text::addresses(&parts.explanation);
+    let said_of = |address: &str| {
+        let same = |found: &&Found| found.address.eq_ignore_ascii_case(address);
+        found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said).to_owned()
+    };
+    if let Some(failed) = kind::failed_recipients(parsed) {
+        return failed
+            .into_iter()
+            .map(|a| {
+                let said = said_of(&a);
+                make(a, Source::Header, &said)
+            })
+            .collect();
+    }
+    let own = kind::mailboxes(parsed);
+    let others = |found: &&Found| !own.contains(&found.address.to_lowercase());
+    let back = kind::returned_recipients(&parts.returned);
+    let known: Vec<&Found> = found.iter().filter(others).collect();
+    let of_message: Vec<_> =
+        known.iter().filter(|found| back.contains(&found.address.to_lowercase())).collect();
+    let alone: Vec<_> = known.iter().filter(|found| found.alone).collect();
+    let chosen: Vec<&Found> = match (alone.is_empty(), of_message.is_empty()) {
+        (false, _) => alone.into_iter().copied().collect(),
+        (true, false) => of_message.into_iter().copied().collect(),
+        (true, true) => known.into_iter().take(1).collect(),
+    };
+    if !chosen.is_empty() {
+        let one = chosen.len() == 1;
+        let said = |found: &Found| if one { parts.explanation.clone() } else { found.said.clone() };
+        return chosen
+            .into_iter()
+            .map(|found| make(found.address.clone(), Source::Text, &said(found)))
+            .collect();
+    }
+    let back = back.into_iter().filter(|address| !own.contains(address));
+    back.map(|address| make(address, Source::Returned, &parts.explanation)).collect()
+}
+
+fn judge(said: &str, status: Option<EnhancedStatus>, host: &str, rules: &Rules) -> Verdict {
+    let code = said.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 3);
+    let code = code.and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
+    // What was said to us knows more than what was made of it.
+    let status = status.filter(|status| status.subject != 0).or_else(|| first_status(said));
+    rules.classify(&Reply { code, status, text: said, host })
+}
+
+/// The first enhanced status in a text.
+fn first_status(text: &str) -> Option<EnhancedStatus> {
+    let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
+    let parsed = words.filter_map(|word| word.trim_matches('.').parse().ok());
+    parsed.into_iter().find(|status: &EnhancedStatus| [4, 5].contains(&status.class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounce::reason::Reason;
+
+    fn parse(mail: &str) -> Reading {
+        read(mail.as_bytes(), &Rules::shipped().unwrap())
+    }
+
+    #[test]
+    fn a_report_is_read_by_its_part_for_machines() {
+        let reading = parse(
+            "From: MAILER-DAEMON@mx.example\r\nTo: me@shop.example\r\n\
+             Subject: Undelivered\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+             --b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
+             Reporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; ann@x.example\r\n\
+             Action: failed\r\nStatus: 5.2.2\r\nDiagnostic-Code: smtp; 552 mailbox full\r\n\r\n\
+             --b\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: hello\r\n\r\n--b--\r\n",
+        );
+        let [one] = &*reading.recipients else { panic!("{reading:?}") };
+        assert_eq!((reading.kind, &*one.address), (Kind::Bounce, "ann@x.example"));
+        assert_eq!((one.source, one.verdict.reason), (Source::Final, Reason::MailboxFull));
+        assert!(reading.returned.contains("Subject: hello"));
+    }
+
+    #[test]
+    fn a_bounce_for_people_is_read_by_its_words() {
+        let reading = parse(
+            "From: MAILER-DAEMON@mx.example\r\nTo: me@shop.example\r\n\
+             Subject: failure notice\r\n\r\nHi. This is the mail program at mx.example.\r\n\
+             <ann@x.example>:\r\nSorry, no mailbox here by that name. (#5.1.1)\r\n\r\n\
+             --- Below this line is a copy of the message.\r\n\r\nTo: ann@x.example\r\n",
+        );
+        let [one] = &*reading.recipients else { panic!("{reading:?}") };
+        assert_eq!((&*one.address, one.source), ("ann@x.example", Source::Text));
+        assert_eq!(one.verdict.reason, Reason::UserUnknown);
+    }
+
+    #[test]
+    fn ordinary_mail_answers_and_complaints_are_no_bounces() {
+        let kind = |mail: &str| parse(mail).kind;
+        let quoted = "From: ann@x.example\r\nSubject: Re: hello\r\n\r\n\
+                      > user unknown: bob@y.example could not be delivered\r\n";
+        assert_eq!(kind(quoted), Kind::NotABounce);
+        let away = "From: ann@x.example\r\nSubject: Out of office\r\n\
+                    Auto-Submitted: auto-replied\r\n\r\nBack soon.\r\n";
+        assert_eq!(kind(away), Kind::AutoReply);
+        let complaint = "From: fbl@x.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n\
+            Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n\
+            --b\r\n\r\nx\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\n\
+            Feedback-Type: abuse\r\n\r\n--b--\r\n";
+        assert_eq!(kind(complaint), Kind::Arf);
+    }
+
+    #[test]
+    fn no_octets_end_in_a_panic_and_none_are_looked_at_beyond_the_limit() {
+        let rules = Rules::shipped().unwrap();
+        let mail = "From: MAILER-DAEMON@x.example\r\nSubject: failure notice\r\n\
+            Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\
+            Content-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822;a@x.example\r\n";
+        let mut octets = mail.as_bytes().to_vec();
+        for at in 0..octets.len() {
+            let before = octets[at];
+            for other in [0, b'\n', b'@', 0xff] {
+                octets[at] = other;
+                read(&octets, &rules);
+            }
+            octets[at] = before;
+            read(&octets[..at], &rules);
+        }
+        let nested = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n".repeat(20_000);
+        assert_eq!(read(nested.as_bytes(), &rules).kind, Kind::NotABounce);
+    }
+}
