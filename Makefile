@@ -32,6 +32,14 @@ test-power-cuts:
 test-kills:
 	MAILY_KILLS=$(ROUNDS) cargo test -p maily --test flows -- --nocapture kill_9
 
+# What we read of bounces of others, by source, and what we read otherwise than expected. CORPUS may be
+# any folder of the form that tests/corpora/README.md tells.
+.PHONY: corpus
+CORPUS ?= tests/corpora
+corpus:
+	@cargo build --quiet -p maily
+	@python3 tests/corpora/score.py target/debug/maily $(CORPUS)
+
 # Fuzzes each target for so long: make fuzz SECONDS=60. What it finds lies in fuzz/artifacts; put it
 # among the seeds once it is mended.
 .PHONY: fuzz

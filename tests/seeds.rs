@@ -1,5 +1,5 @@
 //! Runs every fuzz target over the seeds in `fuzz/seeds`, so that what the fuzzers found stays
-//! found. `make fuzz` runs the fuzzers themselves.
+//! found. `make fuzz` runs the fuzzers themselves. Beside it, the bounces of `tests/corpora`.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,6 +9,8 @@
 
 use std::path::Path;
 
+#[path = "corpora/corpus.rs"]
+mod corpus;
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 

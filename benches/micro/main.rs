@@ -1,7 +1,8 @@
 //! Micro benches of what every message passes: journal, spool, renderer, scheduler, signer, both
-//! SMTP sessions.
+//! SMTP sessions; and of what comes back.
 //! `make bench` runs them; `cargo bench -p maily-benches -- dkim` runs some.
 
+mod bounces;
 mod journal;
 mod rendering;
 mod scheduler;
@@ -13,6 +14,7 @@ use criterion::Criterion;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    bounces::bench(&mut criterion);
     journal::bench(&mut criterion);
     rendering::bench(&mut criterion);
     spool::bench(&mut criterion);

@@ -2,6 +2,7 @@
 //! if what must hold does not. `fuzz_targets` gives them to libFuzzer; `tests/seeds.rs` runs them
 //! over the seeds on every test.
 
+pub mod bounces;
 pub mod client;
 pub mod front;
 pub mod journal;
@@ -30,6 +31,9 @@ pub const TARGETS: &[Target] = &[
     ("event", journal::event),
     ("dkim", letters::dkim),
     ("dsn", letters::dsn),
+    ("bounce", bounces::bounce),
+    ("bounce_rules", bounces::rules),
+    ("return_path", bounces::return_path),
     ("mailing", render::mailing),
     ("token", render::token),
     ("html", render::html),

@@ -6,6 +6,7 @@ pub mod dsn;
 mod encode;
 pub mod fate;
 pub mod owed;
+pub mod phase;
 pub mod read;
 pub mod reason;
 mod returned;

@@ -6,6 +6,7 @@ use std::fmt;
 use aho_corasick::AhoCorasick;
 use aho_corasick::AhoCorasickKind;
 
+use crate::bounce::phase::Phase;
 use crate::bounce::reason::Permanence;
 use crate::bounce::reason::Reason;
 use crate::bounce::rules;
@@ -27,6 +28,8 @@ pub struct Reply<'a> {
     pub text: &'a str,
     /// Its name; empty if it is not known.
     pub host: &'a str,
+    /// To what it was said, if that is known.
+    pub phase: Option<Phase>,
 }
 
 /// What a reply means.
@@ -124,6 +127,8 @@ impl Rules {
                 condition.code.is_none_or(|code| reply.code == Some(code))
                     && (condition.status.is_empty() || begins(&status, &condition.status))
                     && (condition.host.is_empty() || is_of(&host, &condition.host))
+                    && condition.phase.is_none_or(|phase| reply.phase == Some(phase))
+                    && (!condition.hearsay || (reply.phase.is_none() && status.is_empty()))
             })
         };
         let bare = self.bare.iter().copied().find(|number| fits(*number));
@@ -132,6 +137,9 @@ impl Rules {
             Some(rule) => (rule.reason, Some(rule.line)),
             None => (by_number(reply), None),
         };
+        // A name that cannot be found now may be found tomorrow.
+        let for_now = reason == Reason::HostUnknown && is_for_now(reply);
+        let reason = if for_now { Reason::NetworkError } else { reason };
         let permanence = match reason.permanence() {
             Permanence::Hard if is_for_now(reply) => Permanence::Soft,
             permanence => permanence,
@@ -211,7 +219,8 @@ fn normal(text: &str) -> String {
 
 /// What the enhanced status says (RFC 3463 3), or the code (RFC 5321 4.2.3), where no rule fits.
 fn by_number(reply: &Reply<'_>) -> Reason {
-    let Some(status) = reply.status.filter(|status| status.class > 2) else {
+    let telling = |status: &EnhancedStatus| status.class > 2 && status.subject != 0;
+    let Some(status) = reply.status.filter(telling) else {
         return match reply.code {
             Some(421 | 450 | 451) => Reason::SystemError,
             Some(452) => Reason::SystemFull,
@@ -253,7 +262,7 @@ mod tests {
 
     fn says(text: &str) -> (Reason, Option<u32>) {
         let file = "authfailure\n  [5.7.26]\nspamdetected\n  [550 @b.example] spam\n  junk ~ mail\n\
-                    userunknown\n  no such user\n  user\n";
+                    userunknown\n  [data] no such\n  [rcpt] no such user\n  user\n";
         let rules = Rules::parse(file, "f").unwrap();
         let mut words = text.splitn(3, ' ');
         let (code, status) = (words.next().unwrap(), words.next().unwrap());
@@ -262,15 +271,16 @@ mod tests {
             status: status.parse().ok(),
             text: words.next().unwrap(),
             host: "MX.b.example",
+            phase: Some(Phase::Rcpt),
         });
         (verdict.reason, verdict.line)
     }
 
     #[test]
     fn the_first_rule_that_fits_counts() {
-        assert_eq!(says("550 - No such\r\n\tUSER here"), (Reason::UserUnknown, Some(7)));
+        assert_eq!(says("550 - No such\r\n\tUSER here"), (Reason::UserUnknown, Some(8)));
         assert_eq!(says("550 - spam from this user"), (Reason::SpamDetected, Some(4)));
-        assert_eq!(says("554 - spam from this user"), (Reason::UserUnknown, Some(8)));
+        assert_eq!(says("554 - spam from this user"), (Reason::UserUnknown, Some(9)));
         assert_eq!(says("550 5.7.26 spam"), (Reason::AuthFailure, Some(2)));
         assert_eq!(says("550 - your mail is junk"), (Reason::Undefined, None));
         assert_eq!(says("550 - junk in your mail"), (Reason::SpamDetected, Some(5)));

@@ -5,17 +5,24 @@
 //! Nothing here believes anything: whether a bounce is about mail of ours is for the return path
 //! to say ([`return_path`](crate::tracking::return_path)).
 
+mod judge;
 pub mod kind;
+mod notice;
 pub mod status;
 pub mod text;
+
+use std::borrow::Cow;
 
 use mail_parser::Message;
 use mail_parser::MessageParser;
 use mail_parser::MimeHeaders;
 
-use crate::bounce::classify::Reply;
 use crate::bounce::classify::Rules;
 use crate::bounce::classify::Verdict;
+use crate::bounce::read::judge::first_status;
+use crate::bounce::read::judge::judge;
+use crate::bounce::read::judge::phase;
+use crate::bounce::read::judge::telling;
 use crate::bounce::read::kind::Kind;
 use crate::bounce::read::status::Action;
 use crate::bounce::read::status::Fate;
@@ -86,14 +93,26 @@ pub struct Reading {
 /// Reads a mail.
 pub fn read(mail: &[u8], rules: &Rules) -> Reading {
     let mail = mail.get(..MAIL_OCTETS_MAX).unwrap_or(mail);
+    let mail = &*with_lines(mail);
     let none = Reading { kind: Kind::NotABounce, recipients: Vec::new(), returned: String::new() };
     let Some(parsed) = MessageParser::default().parse(mail) else { return none };
     if parsed.parts.len() > PARTS_MAX {
         return none;
     }
-    let parts = Parts::of(&parsed);
-    let fates = status::read(&parts.status);
-    let kind = kind::of(&parsed, &parts.explanation, &fates, parts.feedback.is_some());
+    let mut parts = Parts::of(&parsed);
+    if parts.explanation.trim().is_empty() {
+        // Parts without their borders are no parts.
+        text::split(&body(mail)).0.clone_into(&mut parts.explanation);
+    }
+    let noticed = notice::read(&parts.explanation);
+    let (noticed, mut fates) = noticed.map_or((None, Vec::new()), |(k, f)| (Some(k), f));
+    fates.extend(status::read(&parts.status));
+    if fates.is_empty() && kind::is_spoken_of(&parsed) {
+        // Some write what is for machines where no machine looks for it.
+        fates = status::read(&status::embedded(&body(mail)));
+    }
+    let complains = parts.feedback.is_some();
+    let kind = noticed.unwrap_or_else(|| kind::of(&parsed, &parts.explanation, &fates, complains));
     let recipients = match kind {
         Kind::Bounce | Kind::Delay => {
             let mut all = reported(&fates, &parts, rules);
@@ -106,6 +125,21 @@ pub fn read(mail: &[u8], rules: &Rules) -> Reading {
         Kind::Arf | Kind::AutoReply | Kind::NotABounce => Vec::new(),
     };
     Reading { kind, recipients, returned: parts.returned }
+}
+
+/// A mail whose lines end as those of old files do, with such ends as mail has.
+fn with_lines(mail: &[u8]) -> Cow<'_, [u8]> {
+    if mail.contains(&b'\n') || !mail.contains(&b'\r') {
+        return Cow::Borrowed(mail);
+    }
+    Cow::Owned(mail.iter().map(|octet| if *octet == b'\r' { b'\n' } else { *octet }).collect())
+}
+
+/// What stands behind the header, as it is.
+fn body(mail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(mail);
+    let at = text.find("\r\n\r\n").or_else(|| text.find("\n\n")).unwrap_or(text.len());
+    text.get(at..).unwrap_or_default().replace('\r', "")
 }
 
 /// What a mail is made of, as far as it matters.
@@ -194,8 +228,10 @@ fn reported(fates: &[Fate], parts: &Parts, rules: &Rules) -> Vec<Recipient> {
             let said = found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said);
             diagnosis = format!("{diagnosis} {said}").trim().to_owned();
         }
-        let verdict = judge(&diagnosis, fate.status, &fate.host, rules);
-        let status = fate.status;
+        let status = telling(fate.status, &fate.diagnosis);
+        let status = telling(status, &diagnosis);
+        let phase = phase(&diagnosis, &parts.explanation, &address);
+        let verdict = judge(&diagnosis, status, &fate.host, phase, rules);
         all.retain(|known| !known.address.eq_ignore_ascii_case(&address));
         all.push(Recipient { address, source, action, status, diagnosis, verdict });
     }
@@ -215,7 +251,8 @@ fn spoken(parsed: &Message<'_>, parts: &Parts, kind: Kind, rules: &Rules) -> Vec
     let action = if kind == Kind::Delay { Action::Delayed } else { Action::Failed };
     let make = |address: String, source: Source, said: &str| {
         let status = first_status(said);
-        let verdict = judge(said, status, "", rules);
+        let phase = phase(said, &parts.explanation, &address);
+        let verdict = judge(said, status, "", phase, rules);
         Recipient { address, source, action, status, diagnosis: said.to_owned(), verdict }
     };
     let found = text::addresses(&parts.explanation);
@@ -223,52 +260,46 @@ fn spoken(parsed: &Message<'_>, parts: &Parts, kind: Kind, rules: &Rules) -> Vec
         let same = |found: &&Found| found.address.eq_ignore_ascii_case(address);
         found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said).to_owned()
     };
-    if let Some(failed) = kind::failed_recipients(parsed) {
-        return failed
-            .into_iter()
-            .map(|a| {
-                let said = said_of(&a);
-                make(a, Source::Header, &said)
-            })
-            .collect();
-    }
-    let own = kind::mailboxes(parsed);
-    let others = |found: &&Found| !own.contains(&found.address.to_lowercase());
     let back = kind::returned_recipients(&parts.returned);
-    let known: Vec<&Found> = found.iter().filter(others).collect();
-    let of_message: Vec<_> =
-        known.iter().filter(|found| back.contains(&found.address.to_lowercase())).collect();
-    let alone: Vec<_> = known.iter().filter(|found| found.alone).collect();
-    let chosen: Vec<&Found> = match (alone.is_empty(), of_message.is_empty()) {
-        (false, _) => alone.into_iter().copied().collect(),
-        (true, false) => of_message.into_iter().copied().collect(),
-        (true, true) => known.into_iter().take(1).collect(),
-    };
+    let own = kind::mailboxes(parsed);
+    let chosen = chosen(&found, &own, &back);
+    if let Some(failed) = kind::failed_recipients(parsed) {
+        let said =
+            |address: &String| chosen.iter().any(|f| f.address.eq_ignore_ascii_case(address));
+        // A header that names none of those whom the text names is about some alias.
+        let unsaid = !failed.iter().any(said) && chosen.iter().any(|found| found.alone);
+        if !unsaid {
+            let make = |address: String| {
+                let said = said_of(&address);
+                make(address, Source::Header, &said)
+            };
+            return failed.into_iter().map(make).collect();
+        }
+    }
+    if let [one] = &*chosen {
+        return vec![make(one.address.clone(), Source::Text, &parts.explanation)];
+    }
     if !chosen.is_empty() {
-        let one = chosen.len() == 1;
-        let said = |found: &Found| if one { parts.explanation.clone() } else { found.said.clone() };
-        return chosen
-            .into_iter()
-            .map(|found| make(found.address.clone(), Source::Text, &said(found)))
-            .collect();
+        let make = |found: &&Found| make(found.address.clone(), Source::Text, &found.said);
+        return chosen.iter().map(make).collect();
     }
     let back = back.into_iter().filter(|address| !own.contains(address));
     back.map(|address| make(address, Source::Returned, &parts.explanation)).collect()
 }
 
-fn judge(said: &str, status: Option<EnhancedStatus>, host: &str, rules: &Rules) -> Verdict {
-    let code = said.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 3);
-    let code = code.and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
-    // What was said to us knows more than what was made of it.
-    let status = status.filter(|status| status.subject != 0).or_else(|| first_status(said));
-    rules.classify(&Reply { code, status, text: said, host })
-}
-
-/// The first enhanced status in a text.
-fn first_status(text: &str) -> Option<EnhancedStatus> {
-    let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
-    let parsed = words.filter_map(|word| word.trim_matches('.').parse().ok());
-    parsed.into_iter().find(|status: &EnhancedStatus| [4, 5].contains(&status.class))
+/// Those of the addresses in a text whom it speaks of.
+fn chosen<'a>(found: &'a [Found], own: &[String], back: &[String]) -> Vec<&'a Found> {
+    let is_in = |all: &[String], found: &Found| all.contains(&found.address.to_lowercase());
+    let all = |wanted: &dyn Fn(&Found) -> bool| -> Vec<&'a Found> {
+        found.iter().filter(|found| wanted(found)).collect()
+    };
+    let ways: [&dyn Fn(&Found) -> bool; 3] = [
+        &|found| found.alone && !is_in(own, found),
+        &|found| is_in(back, found) && !is_in(own, found),
+        &|found| found.alone,
+    ];
+    let best = ways.iter().map(|way| all(way)).find(|all| !all.is_empty());
+    best.unwrap_or_else(|| found.iter().filter(|found| !is_in(own, found)).take(1).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The file of rules that says what replies mean; its form is told at its head
 //! (`config/bounces.rules`).
 
+use crate::bounce::phase::Phase;
 use crate::bounce::reason::Reason;
 
 /// Octets of a file.
@@ -33,6 +34,10 @@ pub struct Condition {
     pub status: Box<str>,
     /// The domain of the host that said it.
     pub host: Box<str>,
+    /// To what it was said.
+    pub phase: Option<Phase>,
+    /// Whether it is only told, with neither a status nor to what it was said.
+    pub hearsay: bool,
 }
 
 /// One rule.
@@ -98,6 +103,10 @@ fn condition(line: &str) -> Result<(Condition, &str), &'static str> {
     for word in inside.split_whitespace() {
         if let Some(host) = word.strip_prefix('@') {
             condition.host = host.to_ascii_lowercase().into();
+        } else if word == "hearsay" {
+            condition.hearsay = true;
+        } else if word == "rcpt" || word == "data" {
+            condition.phase = Some(if word == "rcpt" { Phase::Rcpt } else { Phase::Data });
         } else if word.contains('.') {
             if !word.chars().all(|c| c.is_ascii_digit() || c == '.') {
                 return Err("a status is written as 5.7. or 5.7.26");
@@ -106,7 +115,7 @@ fn condition(line: &str) -> Result<(Condition, &str), &'static str> {
         } else if let Ok(code @ 200..=599) = word.parse() {
             condition.code = Some(code);
         } else {
-            return Err("a condition is a code, a status or @ and a domain");
+            return Err("a condition is a code, a status, rcpt, data, hearsay or @ and a domain");
         }
     }
     Ok((condition, phrase.trim()))
@@ -139,8 +148,12 @@ mod tests {
                     blocked\n  [5.7.1]\n";
         let rules = parse(text, "f").unwrap();
         assert_eq!((rules[0].line, rules[0].reason), (3, Reason::UserUnknown));
-        let condition =
-            Condition { code: Some(550), status: "5.1.".into(), host: "a.example".into() };
+        let condition = Condition {
+            code: Some(550),
+            status: "5.1.".into(),
+            host: "a.example".into(),
+            ..Condition::default()
+        };
         assert_eq!(rules[1].condition, condition);
         assert_eq!(*rules[1].pieces, ["no".into(), "user".into()]);
         assert_eq!((rules[2].reason, rules[2].pieces.len()), (Reason::Blocked, 0));

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use maily_core::bounce::classify::{Reply, Rules};
+use maily_core::bounce::phase::Phase;
 use maily_core::bounce::read::status::Action;
 use maily_core::bounce::read::{Reading, read};
 
@@ -155,6 +156,7 @@ fn replies(classify: &Classify) -> Result<Exit, Failure> {
             status: asked.status.as_deref().and_then(|status| status.parse().ok()),
             text: &asked.text,
             host: asked.host.as_deref().unwrap_or_default(),
+            phase: Phase::told(&asked.text),
         });
         let (reason, class) = (verdict.reason, verdict.permanence.name());
         let rule = verdict.line.map(|line| format!("{}:{line}", rules.file()));

@@ -44,6 +44,7 @@ const POSTMASTERS: &[&str] = &[
     "mailerdaemon",
     "mail-daemon",
     "postmaster",
+    "post_master",
     "mdaemon",
     "mail delivery",
     "mail-delivery",
@@ -81,6 +82,7 @@ const SUBJECTS: &[&str] = &[
     "mail delivery",
     "message delivery",
     "mail failure",
+    "mail failed",
     "mail error",
     "mail system error",
     "mail not",
@@ -184,6 +186,10 @@ const FAILURES: &[&str] = &[
     "error while",
     "fatal errors",
     "unknown user",
+    "unknown host",
+    "invalid user address",
+    "no such user",
+    "no valid recipients",
     "does not exist",
 ];
 
@@ -230,10 +236,8 @@ pub(super) fn of(parsed: &Message<'_>, said: &str, fates: &[Fate], complains: bo
     if is_other_report(parsed) {
         return Kind::NotABounce;
     }
-    let from = header_text(parsed, "From").to_lowercase();
-    let path = header_text(parsed, "Return-Path");
-    let by_daemon = has(POSTMASTERS, &from) || path.trim() == "<>";
-    let spoken = has(SUBJECTS, &subject) || failed_recipients(parsed).is_some();
+    let by_daemon = is_by_daemon(parsed);
+    let spoken = is_spoken_of(parsed);
     let sure = failed_recipients(parsed).is_some() || (by_daemon && spoken);
     let told = (by_daemon || spoken) && has(FAILURES, &said);
     if !sure && !told {
@@ -262,6 +266,18 @@ fn of_report(fates: &[Fate], subject: &str) -> Option<Kind> {
     } else {
         Kind::Bounce
     })
+}
+
+fn is_by_daemon(parsed: &Message<'_>) -> bool {
+    let from = header_text(parsed, "From").to_lowercase();
+    let path = header_text(parsed, "Return-Path");
+    POSTMASTERS.iter().any(|word| from.contains(word)) || path.trim() == "<>"
+}
+
+/// Whether the header speaks of mail that was not delivered.
+pub(super) fn is_spoken_of(parsed: &Message<'_>) -> bool {
+    let subject = parsed.subject().unwrap_or_default().to_lowercase();
+    SUBJECTS.iter().any(|word| subject.contains(word)) || failed_recipients(parsed).is_some()
 }
 
 fn is_machine_answer(parsed: &Message<'_>) -> bool {

@@ -73,6 +73,34 @@ pub fn read(part: &str) -> Vec<Fate> {
     all
 }
 
+/// The part for machines, where the mail is put together so badly that it stands in no part: from
+/// its first line on, also in a quotation.
+pub fn embedded(mail: &str) -> String {
+    const FIRST: &[&str] =
+        &["reporting-mta:", "final-recipient:", "original-recipient:", "x-postfix-queue-id:"];
+    const BEHIND: &[&str] = &["return-path:", "received: ", "--", "message-id:", "subject:"];
+    let begins = |line: &str, words: &[&str]| {
+        words.iter().any(|word| {
+            line.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+        })
+    };
+    let lines = mail.lines().map(|line| line.trim_start_matches(['>', ' ']));
+    // A continuation keeps its blank.
+    let whole = mail.lines().map(|line| line.strip_prefix("> ").unwrap_or(line));
+    let mut part = String::new();
+    for (line, whole) in lines.zip(whole) {
+        if part.is_empty() && !begins(line, FIRST) {
+            continue;
+        }
+        if begins(line, BEHIND) {
+            break;
+        }
+        part.push_str(whole);
+        part.push('\n');
+    }
+    part
+}
+
 fn cut(text: &str) -> &str {
     text.get(..text.floor_char_boundary(DIAGNOSIS_OCTETS_MAX)).unwrap_or(text)
 }
@@ -127,7 +155,7 @@ fn address(body: &str) -> Option<String> {
         (Some(from), Some(to)) if from < to => text.get(from + 1..to).unwrap_or(text),
         _ => text.split_whitespace().next().unwrap_or_default(),
     };
-    let inner = inner.trim_matches(['"', '\'', ',']);
+    let inner = inner.trim_matches(['"', '\'', ',', '<', '>']);
     inner.contains('@').then(|| unescaped(inner))
 }
 

@@ -38,7 +38,8 @@ const RETURNED: &[&str] = &[
     "the header of the original",
     "-- the header and top",
     "copy of the original message",
-    "the original message was",
+    "the original message was attached",
+    "the original message is attached",
     "returned message follows",
     "message text follows",
     "headers of the message",
@@ -59,7 +60,8 @@ pub fn split(text: &str) -> (&str, &str) {
     for line in text.split_inclusive('\n') {
         let plain = line.trim().to_lowercase();
         // What stands at the very beginning is no end.
-        if at > 0 && RETURNED.iter().any(|mark| plain.starts_with(mark)) {
+        let began = !text.get(..at).unwrap_or_default().trim().is_empty();
+        if began && RETURNED.iter().any(|mark| plain.starts_with(mark)) {
             return (text.get(..at).unwrap_or(text), text.get(at..).unwrap_or_default());
         }
         at += line.len();
@@ -141,14 +143,34 @@ fn in_line(line: &str) -> Vec<(String, bool)> {
         if other.iter().any(|word| lower.trim_end().ends_with(word.trim_end())) {
             continue;
         }
-        let after =
-            line.get(end..).unwrap_or_default().trim_start_matches(['>', ':', ',', ';', ' ']);
-        let alone = before.trim_matches([' ', '<', '\t', '"', '\'']).is_empty()
-            && (after.trim().is_empty()
-                || line.get(end..).is_some_and(|rest| rest.starts_with('>')));
+        let alone = is_alone(&lower, line.get(end..).unwrap_or_default());
         all.push((address.to_owned(), alone));
     }
     all
+}
+
+/// Whether an address is whom a line is about, by what stands before it (in small letters) and
+/// behind it.
+fn is_alone(before: &str, after: &str) -> bool {
+    let before = before.trim_matches([' ', '<', '>', '\t', '"', '\'', '|', '*']);
+    let plain = after.trim_start_matches(['>', ':', ',', ';', ' ', '"', '\'']).trim();
+    let answered = || {
+        let codes = plain.split(|c: char| !c.is_ascii_digit());
+        codes.into_iter().any(|code| code.len() == 3 && code.starts_with(['4', '5']))
+    };
+    let code = before.len() == 3 && before.bytes().all(|octet| octet.is_ascii_digit());
+    let named = ["address:", "recipient:"];
+    match before {
+        "" => plain.is_empty() || after.starts_with(['>', ':']) || dots(after) || answered(),
+        _ if code => dots(after),
+        // Lists of what was tried, and replies that were heard.
+        _ => before.starts_with("rcpt to") || named.iter().any(|name| before.ends_with(name)),
+    }
+}
+
+/// How sendmail and others go on: `<ann@example.net>... User unknown`.
+fn dots(after: &str) -> bool {
+    after.trim_start_matches(['>', ' ']).starts_with("...")
 }
 
 fn is_local(c: char) -> bool {
@@ -206,7 +228,16 @@ mod tests {
             found(text);
         }
         assert_eq!(found("<\"a b\"@x.example>"), [("\"a b\"@x.example".to_owned(), true)]);
-        assert_eq!(found("550 <ann@x.example>... no"), [("ann@x.example".to_owned(), false)]);
+        for (line, alone) in [
+            ("550 <ann@x.example>... no", true),
+            ("ann@x.example Invalid Address, ERROR_CODE :550", true),
+            ("  RCPT TO: ann@x.example", true),
+            ("[Status: Error, Address: <ann@x.example>, Code 421]", true),
+            ("ann@x.example wrote to you", false),
+            ("a message to ann@x.example was lost", false),
+        ] {
+            assert_eq!(found(line), [("ann@x.example".to_owned(), alone)], "{line}");
+        }
     }
 
     #[test]
