@@ -73,6 +73,7 @@ mod tests {
                 "http.public.base_url" => "http.public.base_url = \"https://l.example\"",
                 "http.api.listen" => "http.api.listen = \"127.0.0.1:3\"",
                 "http.admin.listen" => "http.admin.listen = \"/s\"",
+                "bounces.domain" => "bounces.domain = \"b.example\"",
                 "ops.listen" => "ops.listen = \"127.0.0.1:1\"",
                 "log.format" => "log.format = \"json\"",
                 "spool.folder" => "spool.folder = \"/x\"",

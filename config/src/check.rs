@@ -273,6 +273,17 @@ fn serving(config: &Config, faults: &mut Faults) {
             faults.add(&keys, format!("{table} needs both certificate and key, or neither"));
         }
     }
+    let bounces = &config.bounces;
+    let ours = [
+        ("bounces.domain", bounces.domain.is_some()),
+        ("bounces.complaints_mailbox", bounces.complaints_mailbox.is_some()),
+    ];
+    for (key, set) in ours {
+        if set && public.base_url.is_none() {
+            let text = format!("{key} needs http.public.base_url, whose keys sign what comes back");
+            faults.add(&[key], text);
+        }
+    }
     if api.certificate.is_none() && api.listen.is_some_and(|at| !at.ip().is_loopback()) {
         let text = "http.api.listen must be a loopback address, or have certificate and key: \
                     tokens are not sent in clear";

@@ -21,6 +21,7 @@ pub(crate) const RESTART: &[&str] = &[
     "http.public.base_url",
     "http.api.listen",
     "http.admin.listen",
+    "bounces.domain",
     "ops.listen",
     "log.format",
 ];

@@ -30,6 +30,7 @@ use crate::config::sending::Site;
 use crate::config::sending::Source;
 use crate::config::serving::Admin;
 use crate::config::serving::Api;
+use crate::config::serving::Bounces;
 use crate::config::serving::Http;
 use crate::config::serving::Public;
 use crate::config::serving::Registry;
@@ -91,6 +92,8 @@ section! {
         registry: Registry = Registry::default(), table {};
         /// The listeners for HTTP.
         http: Http = Http::default(), table {};
+        /// What comes back.
+        bounces: Bounces = Bounces::default(), table {};
         /// The listener for health checks and metrics.
         ops: Ops = Ops::default(), table {};
         /// The diagnostic log.
@@ -115,6 +118,7 @@ impl Config {
         self.registry.folder.clone_from(&old.registry.folder);
         self.http.public.listen = old.http.public.listen;
         self.http.public.base_url.clone_from(&old.http.public.base_url);
+        self.bounces.domain.clone_from(&old.bounces.domain);
         self.http.api.listen = old.http.api.listen;
         self.http.admin.listen.clone_from(&old.http.admin.listen);
         self.log.format = old.log.format;
@@ -156,6 +160,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Api::SECTION,
     Admin::SECTION,
     Webhooks::SECTION,
+    Bounces::SECTION,
     Ops::SECTION,
     Log::SECTION,
 ];

@@ -60,7 +60,8 @@ impl World<'_> {
     pub(crate) fn server(self) -> ServerConfig {
         let default = ServerConfig::default();
         ServerConfig {
-            open: None,
+            open: Vec::new(),
+            links: None,
             hostname: HOST.into(),
             postmaster: self.has("postmaster").then(|| "ann@example.net".parse().unwrap()),
             starttls: self.has("starttls"),

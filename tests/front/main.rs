@@ -15,6 +15,7 @@ mod office;
 mod place;
 mod plugins;
 mod recipients;
+mod returns;
 mod roles;
 mod scripts;
 #[path = "../support/mod.rs"]

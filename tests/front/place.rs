@@ -111,10 +111,15 @@ impl Place {
         said.lines().last().unwrap().trim().to_owned()
     }
 
+    /// The folder of the event log.
+    pub(crate) fn events(&self) -> std::path::PathBuf {
+        self.folder.path().join("events")
+    }
+
     /// The whole life of a message, as an operator sees it.
     pub(crate) fn trace(&self, what: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maily"));
-        command.args(["trace", what, "--events"]).arg(self.folder.path().join("events"));
+        command.args(["trace", what, "--events"]).arg(self.events());
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use maily_core::mail::address::Domain;
 use maily_core::mail::address::Mailbox;
 
 use crate::section::section;
@@ -59,6 +60,24 @@ section! {
         /// Our own address for unsubscribing by mail, beside the link: it stands in
         /// List-Unsubscribe, and its domain's MX must lead here. Everyone may write to it.
         unsubscribe_mailbox: Option<Mailbox> = None, example "unsubscribe@links.example.net";
+    }
+}
+
+section! {
+    /// What comes back: reports of hosts that had taken a message first, and complaints. It takes
+    /// http.public.base_url, whose keys sign where reports come back to.
+    #[serde(default, deny_unknown_fields)]
+    pub struct Bounces, "[bounces]" {
+        /// Mail that is written late (by HTTP, or as a template) is sent with a return path in this
+        /// domain, one for each recipient; its MX must lead here. Without it reports go to the
+        /// sender.
+        domain: Option<Domain> = None, example "b.example.net";
+        /// Our own address for complaints (RFC 5965), to register with feedback loops. Everyone may
+        /// write to it; a complaint counts only if it holds a link or return path of ours.
+        complaints_mailbox: Option<Mailbox> = None, example "fbl@b.example.net";
+        /// The rules that say what replies and reports mean; those that ship without it. `maily
+        /// bounces classify --rules` tries one. Read anew on reload.
+        rules: Option<PathBuf> = None, example "/etc/maily/bounces.rules";
     }
 }
 

@@ -35,6 +35,9 @@ pub enum EventType {
     /// A link was followed.
     #[serde(rename = "message.clicked")]
     Clicked,
+    /// The recipient complained of it to its provider (RFC 5965).
+    #[serde(rename = "message.complained")]
+    Complained,
     /// The recipient wants no more of it.
     #[serde(rename = "message.unsubscribed")]
     Unsubscribed,
@@ -48,7 +51,7 @@ pub const SCHEMA: u16 = 1;
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::Delivered,
         Self::Deferred,
@@ -58,6 +61,7 @@ impl EventType {
         Self::Removed,
         Self::Opened,
         Self::Clicked,
+        Self::Complained,
         Self::Unsubscribed,
         Self::Reported,
     ];
@@ -74,6 +78,7 @@ impl EventType {
             Self::Removed => "message.removed",
             Self::Opened => "message.opened",
             Self::Clicked => "message.clicked",
+            Self::Complained => "message.complained",
             Self::Unsubscribed => "message.unsubscribed",
             Self::Reported => "message.reported",
         }

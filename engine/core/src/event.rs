@@ -8,11 +8,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounce::reason::Reason;
 use crate::clock::Timestamp;
 use crate::mail::address::{Domain, Mailbox};
 use crate::mail::envelope::{ForwardPath, RecipientIndex, ReversePath, Stream};
 use crate::mail::id::QueueId;
-use crate::mail::outcome::{Outcome, Settlement};
+use crate::mail::outcome::{EnhancedStatus, Outcome, Settlement};
 
 /// One thing that happened to one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,45 @@ pub enum What {
         /// Why.
         reason: SuppressionReason,
     },
+    /// A host that had taken the message reported later what became of it (RFC 3464).
+    Returned(Box<Returned>),
+    /// A recipient told its provider that it does not want this (RFC 5965).
+    Complained(Box<Complained>),
+}
+
+/// Octets of what a report says that are kept.
+pub const RETURNED_OCTETS_MAX: usize = 1_000;
+
+/// What came back, and how it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// Whom it is about.
+    pub recipient: RecipientIndex,
+    /// Given up; else it still waits there.
+    pub failed: bool,
+    /// The status that it tells.
+    pub status: Option<EnhancedStatus>,
+    /// What was said, up to [`RETURNED_OCTETS_MAX`].
+    pub text: Box<str>,
+    /// What that means.
+    pub reason: Reason,
+    /// Whether the address is dead.
+    pub hard: bool,
+    /// File and line of the rule that says so; empty if none did.
+    pub rule: Box<str>,
+    /// As whom the report knows the recipient; empty if it does not say.
+    pub address: Box<str>,
+}
+
+/// Who complained of what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complained {
+    /// Whom it is about.
+    pub recipient: RecipientIndex,
+    /// The kind of complaint, such as `abuse` (RFC 5965 7.3); empty if it does not say.
+    pub kind: Box<str>,
+    /// Who told it to us, such as the provider's program; empty if it does not say.
+    pub by: Box<str>,
 }
 
 /// Octets of a user agent that are kept.

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::EnhancedStatus;
@@ -147,6 +148,11 @@ impl Binder {
         let message = ready.compiled.render(to, &binding, &rendering);
         let message = message.map_err(|error| ready.unrendered(&error))?;
         hooks::edited(&message, &edits)
+    }
+
+    /// Where reports about this recipient's message come back to, if they come back to us.
+    pub fn return_path(&self, id: QueueId, recipient: RecipientIndex) -> Option<Mailbox> {
+        self.links.as_ref()?.return_path(id, recipient)
     }
 
     fn ready(&self, template: &[u8; 32]) -> Result<Arc<Ready>, Unbound> {

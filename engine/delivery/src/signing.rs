@@ -24,6 +24,7 @@ use maily_core::clock::Clock;
 use maily_core::clock::Timestamp;
 use maily_core::dkim::keyring::Keyring;
 use maily_core::dkim::sign;
+use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::id::QueueId;
 use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
@@ -250,6 +251,9 @@ fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
         };
         let bound = tools.binder.bind(&job.stored, *index, &recipient.forward_path.0, &job.found);
         job.delivery.content.message = bound.map_err(unmade)?;
+        if let Some(mailbox) = tools.binder.return_path(job.attempt.id, *index) {
+            job.delivery.reverse_path = ReversePath::Mailbox(mailbox);
+        }
     }
     hooks::last_look(&tools.plugins, job).map_err(unmade)?;
     // RFC 3463 3.8: X.7.5, cryptographic failure.

@@ -6,4 +6,5 @@ pub mod cursor;
 pub mod feed;
 pub mod log;
 pub mod recorder;
+pub mod strikes;
 pub mod suppression;

@@ -80,6 +80,7 @@ pub enum SuppressError {
 #[derive(Clone, Debug)]
 pub struct Suppressions {
     table: Table,
+    is_new: bool,
 }
 
 impl Subject {
@@ -94,7 +95,7 @@ impl Subject {
         Self { project: project.into(), list: list.into(), mailbox }
     }
 
-    fn key(&self) -> Result<Vec<u8>, SuppressError> {
+    pub(crate) fn key(&self) -> Result<Vec<u8>, SuppressError> {
         let mut key = prefix(&self.project, Some(&self.list))?;
         key.extend_from_slice(self.mailbox.as_bytes());
         Ok(key)
@@ -139,7 +140,13 @@ fn prefix(project: &str, list: Option<&str>) -> Result<Vec<u8>, SuppressError> {
 impl Suppressions {
     /// Opens those in this folder, which is made if missing and holds nothing else; blocks.
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
-        Ok(Self { table: Table::open(folder, options)? })
+        let is_new = !folder.is_dir();
+        Ok(Self { table: Table::open(folder, options)?, is_new })
+    }
+
+    /// Whether there were none when they were opened, not even a folder for them.
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// From now on this subject is not written to: returns when that is on disk and synced. One

@@ -10,8 +10,6 @@ use axum::extract::State;
 use axum::http::request::Parts as Head;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use maily_api::message::Acceptance;
 use maily_api::message::Cancelled;
@@ -49,6 +47,7 @@ use crate::presence::Presence;
 use crate::principal::InProject;
 use crate::principal::Principal;
 use crate::principal::Proof;
+use crate::times;
 
 /// Mail may be put off for so long.
 const SEND_AT_AHEAD_MAX: Duration = Duration::from_secs(366 * 86_400);
@@ -305,10 +304,8 @@ fn key_of(actor: &str, project: &str, key: &str) -> [u8; 32] {
 
 fn send_at(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
     let wrong = |detail: &str| Fault::invalid_at("/send_at", "time", detail);
-    let at = OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| wrong("this is no time of RFC 3339, such as 2026-11-26T09:00:00+01:00"))?;
-    let micros = u64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(0);
-    let at = Timestamp::from_micros(micros);
+    let at = times::parse(text)
+        .ok_or_else(|| wrong("this is no time of RFC 3339, such as 2026-11-26T09:00:00+01:00"))?;
     if at.since(now) > SEND_AT_AHEAD_MAX {
         return Err(wrong("mail is put off for a year at most"));
     }

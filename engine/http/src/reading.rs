@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use maily_api::event::Event;
 use maily_api::event::EventType;
+use maily_core::bounce::classify::Rules;
 use maily_core::clock::Timestamp;
 use maily_core::event;
 use maily_core::event::Labels;
@@ -69,6 +71,8 @@ pub struct Reader {
     stories: Arc<Mutex<Stories>>,
     /// What mailings say beside their words, by their names in the spool.
     labels: Arc<Mutex<LruCache<[u8; 32], Arc<Labels>>>>,
+    /// What replies mean.
+    rules: Arc<RwLock<Arc<Rules>>>,
 }
 
 /// Messages with their stories, or without one where there is none to be had.
@@ -76,6 +80,7 @@ type Messages = BTreeMap<QueueId, Option<Arc<Story>>>;
 
 /// What one answer is made of.
 struct Answering<'a> {
+    rules: &'a Rules,
     after: EventId,
     limit: usize,
     selection: &'a Selection,
@@ -83,10 +88,21 @@ struct Answering<'a> {
 }
 
 impl Reader {
-    /// A reader of this log, about messages of this spool.
-    pub fn new(feed: Feed, spool: Spool) -> Self {
+    /// A reader of this log, about messages of this spool; replies are read by these rules.
+    pub fn new(feed: Feed, spool: Spool, rules: Arc<Rules>) -> Self {
         let labels = Arc::new(Mutex::new(LruCache::new(LABELS_MAX)));
-        Self { feed, spool, stories: Arc::default(), labels }
+        let rules = Arc::new(RwLock::new(rules));
+        Self { feed, spool, stories: Arc::default(), labels, rules }
+    }
+
+    /// Reads replies by these rules from now on.
+    pub fn read_by(&self, rules: Arc<Rules>) {
+        *self.rules.write() = rules;
+    }
+
+    /// At the oldest event that is kept.
+    pub const fn oldest(&self) -> EventId {
+        EventId::before(Cursor::OLDEST)
     }
 
     /// Behind the newest event.
@@ -113,7 +129,8 @@ impl Reader {
     ) -> Result<Told, FeedError> {
         let seen = self.feed.newest();
         let told = Told { events: Vec::new(), next: after, more: true, seen };
-        let mut answering = Answering { after, limit, selection, told };
+        let rules = Arc::clone(&self.rules.read());
+        let mut answering = Answering { rules: &rules, after, limit, selection, told };
         for _ in 0..PAGES_MAX {
             let wanted = |event: &event::Event| self.may_be(event, selection);
             let from = answering.told.next.start;
@@ -220,7 +237,7 @@ impl Answering<'_> {
         if selection.project.as_ref().is_some_and(|name| project != Some(name.as_str())) {
             return true;
         }
-        for (id, event) in telling::tell(found, story.as_deref()) {
+        for (id, event) in telling::tell(found, story.as_deref(), self.rules) {
             let wanted = selection.types.is_empty() || selection.types.contains(&event.kind);
             if id <= self.after || !wanted {
                 continue;

@@ -43,7 +43,11 @@ impl World {
 
     /// One that knows nothing yet.
     fn reader(&self) -> Reader {
-        Reader::new(Feed::new(&self.recorder), self.spool.clone())
+        Reader::new(
+            Feed::new(&self.recorder),
+            self.spool.clone(),
+            Arc::new(Rules::shipped().unwrap()),
+        )
     }
 
     async fn record(&self, at: Timestamp, id: QueueId, what: What) {

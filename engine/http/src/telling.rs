@@ -7,11 +7,15 @@ use serde_json::json;
 use maily_api::event::Event;
 use maily_api::event::EventType;
 use maily_api::event::SCHEMA;
+use maily_core::bounce::classify::Rules;
+use maily_core::bounce::classify::Verdict;
+use maily_core::bounce::reason::Permanence;
 use maily_core::event::Accepted;
 use maily_core::event::Attempt;
 use maily_core::event::Attempted;
 use maily_core::event::Hit;
 use maily_core::event::Origin;
+use maily_core::event::Returned;
 use maily_core::event::What;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Settlement;
@@ -42,12 +46,14 @@ pub fn fits(what: &What, types: &[EventType]) -> bool {
             What::Clicked { .. } => one(EventType::Clicked),
             What::Unsubscribed(_) => one(EventType::Unsubscribed),
             What::Suppressed { .. } => one(EventType::Suppressed),
+            What::Returned(told) => one(came_back(told)),
+            What::Complained(_) => one(EventType::Complained),
         }
 }
 
-/// All events of a record, with their ids.
-pub fn tell(found: &Found, story: Option<&Story>) -> Vec<(EventId, Event)> {
-    let teller = Teller { found, story };
+/// All events of a record, with their ids. Replies are read by these rules.
+pub fn tell(found: &Found, story: Option<&Story>, rules: &Rules) -> Vec<(EventId, Event)> {
+    let teller = Teller { found, story, rules };
     match &found.event.what {
         What::Accepted(accepted) => teller.accepted(accepted),
         What::Attempted(attempted) => teller.attempted(attempted),
@@ -84,6 +90,22 @@ pub fn tell(found: &Found, story: Option<&Story>) -> Vec<(EventId, Event)> {
             let more = json!({ "reason": words::reason(*reason) });
             teller.all([(EventType::Suppressed, Some(*recipient), more)])
         }
+        What::Returned(told) => {
+            let more = json!({
+                "by": "report",
+                "status": told.status.map(|status| status.to_string()),
+                "text": told.text,
+                "reason": told.reason.word(),
+                "hard": told.hard,
+                "rule": told.rule,
+                "known_as": told.address,
+            });
+            teller.all([(came_back(told), Some(told.recipient), more)])
+        }
+        What::Complained(told) => {
+            let more = json!({ "complaint": told.kind, "by": told.by });
+            teller.all([(EventType::Complained, Some(told.recipient), more)])
+        }
     }
 }
 
@@ -96,9 +118,14 @@ const fn settled(each: &Attempt) -> EventType {
     }
 }
 
+const fn came_back(told: &Returned) -> EventType {
+    if told.failed { EventType::Bounced } else { EventType::Deferred }
+}
+
 struct Teller<'a> {
     found: &'a Found,
     story: Option<&'a Story>,
+    rules: &'a Rules,
 }
 
 impl Teller<'_> {
@@ -164,10 +191,24 @@ impl Teller<'_> {
                 "text": diagnosis.text(),
                 "blame": words::blame(diagnosis.blame),
             });
+            let mut more = more;
+            let host = attempted.peer.as_ref().map_or("", |peer| &*peer.host);
+            if let Some(verdict) = self.rules.of_outcome(&each.outcome, host) {
+                extend(&mut more, meant(&verdict, self.rules));
+            }
             (settled(each), Some(each.recipient), more)
         });
         self.all(told)
     }
+}
+
+/// What a reply means, and which rule says so.
+fn meant(verdict: &Verdict, rules: &Rules) -> Value {
+    json!({
+        "reason": verdict.reason.word(),
+        "hard": verdict.permanence == Permanence::Hard,
+        "rule": rules.place(verdict),
+    })
 }
 
 /// What whoever handed the message in wants to find in all that is told of it.
@@ -270,7 +311,7 @@ mod tests {
     #[test]
     fn a_record_tells_of_each_recipient_with_an_id_of_its_own() {
         let story = story();
-        let told = tell(&found(attempted()), Some(&story));
+        let told = tell(&found(attempted()), Some(&story), &Rules::shipped().unwrap());
         let seen: Vec<_> = told
             .iter()
             .map(|(id, event)| {
@@ -287,6 +328,11 @@ mod tests {
         assert_eq!(seen, expected);
         assert_eq!(told[0].1.data["code"], 550);
         assert_eq!(told[0].1.data["scope"], "recipient");
+        assert_eq!(told[0].1.data["reason"], "userunknown", "by 5.1.1");
+        assert_eq!(
+            (&told[0].1.data["hard"], &told[1].1.data["hard"]),
+            (&json!(true), &Value::Null)
+        );
         assert!(fits(&found(attempted()).event.what, &[EventType::Delivered]));
         assert!(!fits(&found(attempted()).event.what, &[EventType::Deferred]));
         assert_eq!(words::blame(Blame::Us), "us");
@@ -296,13 +342,17 @@ mod tests {
     fn without_a_story_nothing_is_made_up() {
         let what =
             What::Suppressed { recipient: RecipientIndex(0), reason: SuppressionReason::Bounced };
-        let told = tell(&found(what), None);
+        let told = tell(&found(what), None, &Rules::shipped().unwrap());
         assert_eq!(
             (told[0].1.project.as_deref(), &told[0].1.data["recipient"]),
             (None, &Value::Null)
         );
         assert_eq!(told[0].1.data["reason"], "bounced");
-        let other = tell(&found(What::Removed { reason: "x".into() }), Some(&story()));
+        let other = tell(
+            &found(What::Removed { reason: "x".into() }),
+            Some(&story()),
+            &Rules::shipped().unwrap(),
+        );
         assert_eq!(other[0].1.data["recipient"], Value::Null, "one of two, and which is not said");
     }
 }

@@ -10,7 +10,7 @@ use hyper::HeaderMap;
 use hyper::header;
 
 use maily_core::event::UnsubscribedBy;
-use maily_ingress::feedback::Wish;
+use maily_ingress::wish::Wish;
 
 use crate::hit_counters::HitCounters;
 use crate::pages::Language;

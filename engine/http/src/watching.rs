@@ -1,7 +1,6 @@
 //! Tells plugins what happened: they follow the event log as webhooks do, from a place that is
 //! written down behind what was told. After a crash a little may be told again.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +28,7 @@ use maily_plugins::input::ReportInput;
 use maily_plugins::input::TrackInput;
 
 use crate::event_id::EventId;
+use crate::place;
 use crate::reading::Reader;
 use crate::reading::Selection;
 use crate::reading::Told;
@@ -44,7 +44,8 @@ const AGAIN_IN: Duration = Duration::from_secs(5);
 /// So often the same is told; then it is left.
 const TRIES_MAX: u32 = 10;
 /// The hooks that are told of events.
-const HOOKS: [Hook; 4] = [Hook::OnEvent, Hook::OnBounce, Hook::OnUnsubscribe, Hook::OnTrack];
+const HOOKS: [Hook; 5] =
+    [Hook::OnEvent, Hook::OnBounce, Hook::OnComplaint, Hook::OnUnsubscribe, Hook::OnTrack];
 
 /// What tells plugins.
 pub struct Watcher {
@@ -77,7 +78,7 @@ impl Watcher {
             while !self.is_wanted() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            let mut after = read_place(&self.place).unwrap_or_else(|| self.reader.newest());
+            let mut after = place::read(&self.place).unwrap_or_else(|| self.reader.newest());
             while self.is_wanted() {
                 after = self.turn(after).await;
             }
@@ -107,7 +108,7 @@ impl Watcher {
         };
         self.tell(&told).await;
         if told.next != after
-            && let Err(error) = write_place(&self.place, told.next)
+            && let Err(error) = place::write(&self.place, told.next)
         {
             let path = self.place.display();
             tracing::error!(%error, %path, "how far plugins have been told could not be written");
@@ -152,9 +153,15 @@ impl Watcher {
                 return;
             }
             EventType::Bounced | EventType::Expired if plugins.takes(Hook::OnBounce) => {
-                let kind = if event.kind == EventType::Bounced { "hard" } else { "soft" };
+                let hard = event.data.get("hard").and_then(Value::as_bool) == Some(true);
+                let kind = if hard { "hard" } else { "soft" };
                 let reason = SuppressionReason::Bounced;
                 (reason, plugins.on_bounce(report(event, kind)))
+            }
+            EventType::Complained if plugins.takes(Hook::OnComplaint) => {
+                let how = text(event, "complaint").unwrap_or_default();
+                let reason = SuppressionReason::Complained;
+                (reason, plugins.on_complaint(report(event, &how)))
             }
             EventType::Unsubscribed if plugins.takes(Hook::OnUnsubscribe) => {
                 let how = text(event, "how").unwrap_or_default();
@@ -214,38 +221,4 @@ fn report(event: &Event, kind: &str) -> ReportInput {
 
 fn text(event: &Event, name: &str) -> Option<String> {
     event.data.get(name)?.as_str().map(str::to_owned)
-}
-
-fn read_place(path: &Path) -> Option<EventId> {
-    EventId::parse(std::fs::read_to_string(path).ok()?.trim())
-}
-
-/// Whole or not at all. It need not be synced: what is told again does no harm.
-fn write_place(path: &Path, place: EventId) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let fresh = path.with_extension("new");
-    std::fs::write(&fresh, place.to_string())?;
-    std::fs::rename(fresh, path)
-}
-
-#[cfg(test)]
-mod tests {
-    use maily_events::cursor::Cursor;
-
-    use super::*;
-
-    #[test]
-    fn a_place_is_read_as_it_was_written_and_nothing_else_is_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("place");
-        assert_eq!(read_place(&path), None);
-        for place in [EventId::of(Cursor::from_u64(700), 3), EventId::before(Cursor::from_u64(9))] {
-            write_place(&path, place).unwrap();
-            assert_eq!(read_place(&path), Some(place));
-        }
-        std::fs::write(&path, "7x").unwrap();
-        assert_eq!(read_place(&path), None);
-    }
 }

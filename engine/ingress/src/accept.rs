@@ -42,11 +42,18 @@ impl FrontDoor {
         client: IpAddr,
         user: Option<&User>,
     ) -> Reply {
-        if self.feedback.is_for_us(&mut transaction.envelope) {
-            let reply = self.feedback.on_mail(&transaction.message).await;
-            if transaction.envelope.recipients.is_empty() || reply.code >= 400 {
-                return reply;
+        let mut reply = None;
+        for ours in self.feedback.for_us(&mut transaction.envelope) {
+            let said = self.feedback.on_mail(ours, &transaction.message).await;
+            if said.code >= 400 {
+                return said;
             }
+            reply = Some(said);
+        }
+        if transaction.envelope.recipients.is_empty()
+            && let Some(reply) = reply
+        {
+            return reply;
         }
         self.take(transaction, client, user).await
     }

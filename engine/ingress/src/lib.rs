@@ -12,6 +12,8 @@ pub mod gate;
 pub mod hooks;
 pub mod inject;
 pub mod listener;
+mod returns;
 pub mod seats;
 pub mod session;
 pub mod throttle;
+pub mod wish;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::id::QueueIdSource;
@@ -64,6 +65,8 @@ fn house(receiving_octets_max: u64) -> House {
             counters: Arc::default(),
             feedback: Feedback {
                 mailbox: Some("u@mx.example".parse().unwrap()),
+                complaints: None,
+                rules: Arc::new(Rules::shipped().unwrap()),
                 links: None,
                 suppressions: Suppressions::open(
                     &folder.path().join("suppressions"),

@@ -14,15 +14,18 @@ use tokio_rustls::TlsAcceptor;
 
 use maily_config::config::Config;
 use maily_config::config::receiving::Tls;
+use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
 use maily_core::mail::address::Mailbox;
 use maily_core::tracking::links::Links;
 use maily_events::recorder::Recorder;
+use maily_events::strikes::Strikes;
 use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
 use maily_http::delivering::{Deliverer, Sending};
 use maily_http::hit_counters::HitCounters;
+use maily_http::judging::Judge;
 use maily_http::mail::Mail;
 use maily_http::parts::{Parts, Shared};
 use maily_http::public;
@@ -123,6 +126,8 @@ pub struct Records {
     pub suppressions: Suppressions,
     /// With what links that lead back to us are made, if any are.
     pub links: Option<Arc<Links>>,
+    /// What replies and reports mean.
+    pub rules: Arc<Rules>,
 }
 
 impl Records {
@@ -138,7 +143,8 @@ impl Records {
         let suppressions = Suppressions::open(&folder, &Options::small())
             .context("the suppressions could not be opened")
             .map_err(|error| Failure::new(Exit::Io, error))?;
-        let mut this = Self { registry, suppressions, links: None };
+        let rules = rules(config).map_err(|error| Failure::new(Exit::Config, error))?;
+        let mut this = Self { registry, suppressions, links: None, rules };
         this.links = this
             .links_by(config, clock)
             .await
@@ -159,12 +165,12 @@ impl Records {
         let keys = registry.link_keys(&MachineChance, clock.now()).await;
         let keys = keys.context("the keys of links could not be read")?;
         let links = Links::new(base_url.as_str(), keys).context("http.public.base_url")?;
-        Ok(Some(Arc::new(links)))
+        Ok(Some(Arc::new(links.with_returns(config.bounces.domain.clone()))))
     }
 
-    /// The same, with the keys of links that there are now.
-    pub fn renewed(&self) -> anyhow::Result<Self> {
-        let mut this = self.clone();
+    /// The same, with the keys of links that there are now, and these rules.
+    pub fn renewed(&self, config: &Config) -> anyhow::Result<Self> {
+        let mut this = Self { rules: rules(config)?, ..self.clone() };
         if let (Some(links), Some((registry, _))) = (&self.links, &self.registry) {
             let keys = registry.link_keys_now().context("the keys of links could not be read")?;
             this.links = Some(Arc::new(links.with_keys(keys)));
@@ -172,20 +178,43 @@ impl Records {
         Ok(this)
     }
 
-    /// What recipients tell us, by mail to this address too.
+    /// What recipients and hosts tell us, by mail to these addresses too.
     pub fn feedback(
         &self,
-        mailbox: Option<Mailbox>,
+        [mailbox, complaints]: [Option<Mailbox>; 2],
         events: &Recorder,
         clock: &Arc<dyn Clock>,
     ) -> Feedback {
         Feedback {
             mailbox,
+            complaints,
+            rules: Arc::clone(&self.rules),
             links: self.links.clone(),
             suppressions: self.suppressions.clone(),
             events: events.clone(),
             clock: Arc::clone(clock),
         }
+    }
+
+    /// Who draws the consequences of what comes back.
+    pub fn judge(
+        &self,
+        config: &Config,
+        mail: &Mail,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Judge, Failure> {
+        let folder = config.events.folder.join("strikes");
+        let strikes = Strikes::open(&folder, &Options::small())
+            .context("the failures of mailboxes could not be opened")
+            .map_err(|error| Failure::new(Exit::Io, error))?;
+        Ok(Judge {
+            reader: mail.reader.clone(),
+            suppressions: self.suppressions.clone(),
+            strikes,
+            clock: Arc::clone(clock),
+            place: config.events.folder.join("judged"),
+            draining: mail.draining.clone(),
+        })
     }
 
     /// Whom the delivery room asks.
@@ -198,6 +227,16 @@ impl Records {
             plugins: Arc::clone(plugins),
         }
     }
+}
+
+/// The rules of this configuration; those that ship if it names none.
+pub fn rules(config: &Config) -> anyhow::Result<Arc<Rules>> {
+    let Some(path) = &config.bounces.rules else {
+        return Ok(Arc::new(Rules::shipped()?));
+    };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| format!("bounces.rules: {name}"))?;
+    Ok(Arc::new(Rules::parse(&text, &name)?))
 }
 
 fn budget(config: &Config) -> Budget {
@@ -311,7 +350,7 @@ impl Fronts {
             clock: Arc::clone(&self.clock),
             spool: self.mail.door.spool.clone(),
             events: self.mail.door.events.clone(),
-            feedback: records.feedback(None, &self.mail.door.events, &self.clock),
+            feedback: records.feedback([None, None], &self.mail.door.events, &self.clock),
             recent: Arc::clone(&self.recent),
             counters: Arc::clone(&self.hits),
         })
@@ -336,8 +375,13 @@ impl Fronts {
     }
 
     /// What the operator registered, as it is now.
-    pub fn renewed(&self) -> anyhow::Result<Records> {
-        self.records.renewed()
+    pub fn renewed(&self, config: &Config) -> anyhow::Result<Records> {
+        self.records.renewed(config)
+    }
+
+    /// Replies are read by these rules from now on.
+    pub fn read_by(&self, rules: Arc<Rules>) {
+        self.mail.reader.read_by(rules);
     }
 
     /// What they are to do by another configuration; nothing changes yet.

@@ -30,11 +30,12 @@ use maily_spool::spool::Spool;
 use crate::certificate;
 use crate::fronts::Records;
 
-/// Our own address to which everyone may write. Without links of ours there is nothing to say to
-/// it.
-fn open_address(config: &Config) -> Option<Mailbox> {
+/// Our own addresses to which everyone may write: for unsubscribing, for complaints. Without links
+/// of ours there is nothing to say to them.
+fn open_addresses(config: &Config) -> [Option<Mailbox>; 2] {
     let public = &config.http.public;
-    public.unsubscribe_mailbox.clone().filter(|_| public.base_url.is_some())
+    let all = [&public.unsubscribe_mailbox, &config.bounces.complaints_mailbox];
+    all.map(|mailbox| mailbox.clone().filter(|_| public.base_url.is_some()))
 }
 
 /// What all listeners share.
@@ -70,7 +71,7 @@ impl Receiving {
             expire_after: config.retry.expire_after,
             counters: Arc::default(),
             hooks: Hooks::new(Arc::clone(plugins)),
-            feedback: records.feedback(open_address(config), events, clock),
+            feedback: records.feedback(open_addresses(config), events, clock),
         };
         let limits = limits(config);
         Ok(Self {
@@ -93,7 +94,7 @@ impl Receiving {
     pub fn again(&self, config: &Config, records: &Records) -> anyhow::Result<Self> {
         let FrontDoor { events, clock, .. } = &self.door;
         let door = FrontDoor {
-            feedback: records.feedback(open_address(config), events, clock),
+            feedback: records.feedback(open_addresses(config), events, clock),
             hostname: config.node.hostname.as_str().into(),
             expire_after: config.retry.expire_after,
             ..self.door.clone()
@@ -133,7 +134,8 @@ impl Receiving {
         let server = ServerConfig {
             hostname: config.node.hostname.as_str().into(),
             postmaster: config.node.postmaster.clone(),
-            open: open_address(config),
+            open: open_addresses(config).into_iter().flatten().collect(),
+            links: self.door.feedback.links.clone(),
             starttls: settings.tls == ListenerTls::Starttls,
             auth: !self.users.is_empty(),
             message_octets_max: smtp.message_size,

@@ -124,6 +124,7 @@ impl Daemon {
         let mail = mail(&receiving, &control, &events, &records, &asker.plugins, &draining);
         let mut watching = JoinSet::new();
         scripts.serve(config, &mail, &clock, &mut watching);
+        watching.spawn(records.judge(config, &mail, &clock)?.run());
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &draining);
         watching.spawn(receiving.gate().watch());
@@ -169,7 +170,7 @@ impl Daemon {
     pub fn reload(&mut self, mut new: Config) -> anyhow::Result<Vec<Change>> {
         let changes = change::changes(&self.config, &new);
         new.keep_open(&self.config);
-        let records = self.fronts.renewed()?;
+        let records = self.fronts.renewed(&new)?;
         let receiving = self.receiving.again(&new, &records)?;
         let late = records.late(&self.clock, &self.asker.plugins);
         let scripts = scripting::options(&new)?;
@@ -177,11 +178,13 @@ impl Daemon {
         let settings = settings(&new, &self.clock, receiving.door(), &late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
+        let rules = Arc::clone(&records.rules);
         let fronts = self.fronts.prepare(&new, records)?;
         // From here on nothing can fail.
         scripting::reload(&self.asker.plugins, scripts);
         self.asker.ask_by(poster);
         self.fronts.change(fronts);
+        self.fronts.read_by(rules);
         self.settings.send_replace(settings);
         self.retain.send_replace(new.events.retention);
         for (live, listener) in self.listeners.iter().zip(listeners) {
@@ -329,7 +332,11 @@ fn mail(
         door: receiving.door().clone(),
         gate: receiving.gate(),
         control: control.clone(),
-        reader: Reader::new(Feed::new(events), receiving.door().spool.clone()),
+        reader: Reader::new(
+            Feed::new(events),
+            receiving.door().spool.clone(),
+            Arc::clone(&records.rules),
+        ),
         draining: draining.clone(),
         plugins: Arc::clone(plugins),
         suppressions: records.suppressions.clone(),

@@ -13,6 +13,8 @@ use crate::bounce::rules;
 use crate::bounce::rules::Rule;
 use crate::bounce::rules::RuleError;
 use crate::mail::outcome::EnhancedStatus;
+use crate::mail::outcome::Outcome;
+use crate::mail::outcome::Scope;
 
 /// Octets of a reply that are looked at; what is longer says it in its first lines.
 pub const REPLY_OCTETS_MAX: usize = 4 * 1024;
@@ -145,6 +147,23 @@ impl Rules {
             permanence => permanence,
         };
         Verdict { reason, line, permanence }
+    }
+
+    /// What the outcome of an attempt means, said by this host; none if the message was taken.
+    pub fn of_outcome(&self, outcome: &Outcome, host: &str) -> Option<Verdict> {
+        let diagnosis = outcome.diagnosis();
+        let phase = match outcome.scope()? {
+            Scope::Recipient => Some(Phase::Rcpt),
+            Scope::Message => Some(Phase::Data),
+            Scope::Host | Scope::Destination => None,
+        };
+        let (code, status, text) = (diagnosis.code, Some(diagnosis.status), diagnosis.text());
+        Some(self.classify(&Reply { code, status, text, host, phase }))
+    }
+
+    /// Where a verdict's rule stands, as `file:line`; empty if no rule led to it.
+    pub fn place(&self, verdict: &Verdict) -> String {
+        verdict.line.map(|line| format!("{}:{line}", self.file)).unwrap_or_default()
     }
 
     /// The first rule that fits, of those whose texts are there and the one that needs none.

@@ -90,6 +90,13 @@ pub struct Reading {
     pub returned: String,
 }
 
+impl Reading {
+    /// Whether it says that a message was given up.
+    pub fn is_given_up(&self) -> bool {
+        self.kind == Kind::Bounce
+    }
+}
+
 /// Reads a mail.
 pub fn read(mail: &[u8], rules: &Rules) -> Reading {
     let mail = mail.get(..MAIL_OCTETS_MAX).unwrap_or(mail);

@@ -184,7 +184,7 @@ proptest::proptest! {
 
 #[test]
 fn everyone_may_write_to_our_open_address_and_to_no_other() {
-    let open = Some("u@links.example".parse().unwrap());
+    let open = vec!["u@links.example".parse().unwrap()];
     let config = ServerConfig { open, ..ServerConfig::default() };
     let text = "HELO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<U@LINKS.example>\r\n\
                 RCPT TO:<x@links.example>\r\nQUIT\r\n";

@@ -1,7 +1,11 @@
 //! The URLs of a message that lead back to us, and where they lead.
 
+use crate::mail::address::Domain;
 use crate::mail::address::Mailbox;
+use crate::mail::envelope::RecipientIndex;
+use crate::mail::id::QueueId;
 use crate::tracking::keys::Keys;
+use crate::tracking::return_path;
 use crate::tracking::target::Target;
 use crate::tracking::token;
 use crate::tracking::token::Origin;
@@ -38,6 +42,16 @@ pub enum InvalidBaseUrl {
 pub struct Links {
     base_url: Box<str>,
     keys: Keys,
+    returns: Option<Domain>,
+}
+
+/// An address in the domain to which reports come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// We made it, for this recipient of this message.
+    Ours(QueueId, RecipientIndex),
+    /// We did not.
+    Forged,
 }
 
 impl Links {
@@ -56,12 +70,36 @@ impl Links {
         if scheme.eq_ignore_ascii_case("http") && !is_this_machine(rest) {
             return Err(InvalidBaseUrl::NotHttps);
         }
-        Ok(Self { base_url: base_url.into(), keys })
+        Ok(Self { base_url: base_url.into(), keys, returns: None })
     }
 
     /// The same links, signed with other keys.
     pub fn with_keys(&self, keys: Keys) -> Self {
-        Self { base_url: self.base_url.clone(), keys }
+        Self { keys, ..self.clone() }
+    }
+
+    /// The same links, with reports coming back to addresses in this domain.
+    #[must_use]
+    pub fn with_returns(self, domain: Option<Domain>) -> Self {
+        Self { returns: domain, ..self }
+    }
+
+    /// Where reports about a recipient's message come back to, if they come back to us.
+    pub fn return_path(&self, id: QueueId, recipient: RecipientIndex) -> Option<Mailbox> {
+        let domain = self.returns.as_ref()?;
+        let local_part = return_path::mint(id, recipient, &self.keys);
+        Mailbox::parse(&format!("{local_part}@{domain}")).ok()
+    }
+
+    /// What an address is, if it is in the domain to which reports come back.
+    pub fn returned(&self, mailbox: &Mailbox) -> Option<Return> {
+        if self.returns.as_ref() != Some(mailbox.domain()) {
+            return None;
+        }
+        Some(match return_path::verify(mailbox.local_part(), &self.keys) {
+            Ok((id, recipient)) => Return::Ours(id, recipient),
+            Err(_) => Return::Forged,
+        })
     }
 
     /// The URL below which all of them lie, without a slash at its end.
@@ -126,8 +164,6 @@ fn is_this_machine(rest: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::envelope::RecipientIndex;
-    use crate::mail::id::QueueId;
     use crate::tracking::keys::Key;
     use crate::tracking::token::Kind;
     use crate::tracking::token::verify;

@@ -187,7 +187,12 @@ impl Life {
                 What::Suppressed { recipient, .. } => {
                     set(&mut states, *recipient, State::Suppressed);
                 }
+                What::Returned(told) if told.failed => {
+                    set(&mut states, told.recipient, State::Bounced);
+                }
                 What::Accepted(_)
+                | What::Returned(_)
+                | What::Complained(_)
                 | What::Reported { .. }
                 | What::Opened(_)
                 | What::Clicked { .. }

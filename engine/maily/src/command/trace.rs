@@ -92,6 +92,12 @@ fn text(life: &Life, indent: &str) -> String {
             What::Unsubscribed(told) => {
                 out += &format!("{head} {}\n", tracked::unsubscribed_text(told));
             }
+            What::Returned(told) => {
+                out += &format!("{head} {}\n", tracked::returned_text(life, told))
+            }
+            What::Complained(told) => {
+                out += &format!("{head} {}\n", tracked::complained_text(life, told));
+            }
             What::Suppressed { recipient, reason } => {
                 let name = shown(&life.name(*recipient));
                 out += &format!("{head} suppressed {name}: {}\n", tracked::reason_word(*reason));
@@ -186,6 +192,13 @@ fn event_object(life: &Life, event: &Event) -> Value {
             object
         }
         What::Unsubscribed(told) => tracked::unsubscribed_object(told),
+        What::Returned(told) => tracked::returned_object(life, told),
+        What::Complained(told) => json!({
+            "what": "complained",
+            "recipient": life.name(told.recipient),
+            "complaint": told.kind,
+            "by": told.by,
+        }),
         What::Suppressed { recipient, reason } => json!({
             "what": "suppressed",
             "recipient": life.name(*recipient),

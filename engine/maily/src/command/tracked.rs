@@ -1,8 +1,11 @@
-//! What recipients did with a message, for `maily trace`: opened, clicked, unsubscribed.
+//! What recipients did with a message, for `maily trace`: opened, clicked, unsubscribed,
+//! complained; and what came back of it.
 
 use serde_json::{Value, json};
 
-use maily_core::event::{Hit, SuppressionReason, Unsubscribed, UnsubscribedBy, Verdict};
+use maily_core::event::{
+    Complained, Hit, Returned, SuppressionReason, Unsubscribed, UnsubscribedBy, Verdict,
+};
 
 use crate::command::life::Life;
 
@@ -40,6 +43,36 @@ pub fn hit_object(what: &str, life: &Life, hit: &Hit) -> Value {
         "age": hit.age,
         "before_delivered": hit.before_delivered,
     })
+}
+
+/// What a host reported later of a message that it had taken.
+pub fn returned_text(life: &Life, told: &Returned) -> String {
+    let what = if told.failed { "came back" } else { "is late" };
+    let status = told.status.map_or_else(String::new, |status| format!("{status} "));
+    let hard = if told.hard { "hard" } else { "soft" };
+    let rule = if told.rule.is_empty() { "no rule" } else { &told.rule };
+    let name = life.name(told.recipient);
+    shown(&format!("{what} {name}: {status}{} ({hard} {}, {rule})", told.text, told.reason))
+}
+
+/// The same as JSON.
+pub fn returned_object(life: &Life, told: &Returned) -> Value {
+    json!({
+        "what": if told.failed { "returned" } else { "delayed" },
+        "recipient": life.name(told.recipient),
+        "status": told.status.map(|status| status.to_string()),
+        "text": told.text,
+        "reason": told.reason.word(),
+        "hard": told.hard,
+        "rule": told.rule,
+        "known_as": told.address,
+    })
+}
+
+/// Who complained, and to whom.
+pub fn complained_text(life: &Life, told: &Complained) -> String {
+    let name = life.name(told.recipient);
+    shown(&format!("complained {name}: {} (by {})", told.kind, told.by))
 }
 
 /// Who wants no more of what.

@@ -1,6 +1,9 @@
 //! What a server session is told: its name, what it offers, and its limits.
 
+use std::sync::Arc;
+
 use crate::mail::address::Mailbox;
+use crate::tracking::links::Links;
 
 /// RFC 4954 4: a line of an AUTH exchange may have 12,288 octets, and its CRLF.
 pub const AUTH_LINE_OCTETS_MAX: usize = 12_290;
@@ -18,8 +21,10 @@ pub struct ServerConfig {
     pub hostname: Box<str>,
     /// Who gets mail for `<Postmaster>`.
     pub postmaster: Option<Mailbox>,
-    /// Our own address to which everyone may write, such as that in List-Unsubscribe.
-    pub open: Option<Mailbox>,
+    /// Our own addresses to which everyone may write, such as that in List-Unsubscribe.
+    pub open: Vec<Mailbox>,
+    /// By what the addresses are known to which reports come back: everyone may write to these too.
+    pub links: Option<Arc<Links>>,
     /// Whether STARTTLS is offered.
     pub starttls: bool,
     /// Whether there is anybody who could authenticate.
@@ -40,7 +45,8 @@ impl Default for ServerConfig {
         Self {
             hostname: "localhost".into(),
             postmaster: None,
-            open: None,
+            open: Vec::new(),
+            links: None,
             starttls: false,
             auth: false,
             message_octets_max: 50 << 20,

@@ -11,6 +11,7 @@ use crate::smtp::server::Chunks;
 use crate::smtp::server::Expect;
 use crate::smtp::server::Server;
 use crate::smtp::server::status;
+use crate::tracking::links::Return;
 
 impl Server {
     /// Whether it may send to anyone.
@@ -86,7 +87,9 @@ impl Server {
 
     /// Whether there is an address that everyone may write to.
     fn is_open(&self) -> bool {
-        self.config.postmaster.is_some() || self.config.open.is_some()
+        self.config.postmaster.is_some()
+            || !self.config.open.is_empty()
+            || self.config.links.is_some()
     }
 
     /// Where mail for this address goes, if this client may send there. Everyone reaches the
@@ -99,7 +102,12 @@ impl Server {
                 .ok_or_else(|| Reply::new(550, status(5, 1, 1), "no postmaster is configured")),
             Some(mailbox) => match postmaster {
                 Some(postmaster) if self.is_own_postmaster(&mailbox) => Ok(postmaster.clone()),
-                _ if self.is_trusted() || self.is_open_address(&mailbox) => Ok(mailbox),
+                _ if self.is_open_address(&mailbox) => Ok(mailbox),
+                // Who may send anywhere sends no false reports either.
+                _ if self.is_return(&mailbox) == Some(Return::Forged) => {
+                    Err(Reply::new(550, status(5, 1, 1), "no mail of ours has this return path"))
+                }
+                _ if self.is_trusted() => Ok(mailbox),
                 _ => Err(Reply::new(550, status(5, 7, 1), "relaying denied")),
             },
         }
@@ -107,7 +115,12 @@ impl Server {
 
     fn is_open_address(&self, mailbox: &Mailbox) -> bool {
         let same = |own: &Mailbox| own.to_string().eq_ignore_ascii_case(&mailbox.to_string());
-        self.config.open.as_ref().is_some_and(same)
+        self.config.open.iter().any(same)
+            || matches!(self.is_return(mailbox), Some(Return::Ours(..)))
+    }
+
+    fn is_return(&self, mailbox: &Mailbox) -> Option<Return> {
+        self.config.links.as_ref()?.returned(mailbox)
     }
 
     fn is_own_postmaster(&self, mailbox: &Mailbox) -> bool {
