@@ -45,6 +45,7 @@ fn each_recipient_gets_a_mail_of_their_own_and_what_is_wrong_is_pointed_at() {
         assert!(text.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"), "{text}");
         assert!(text.contains("Content-Type: text/plain"), "a text is derived: {text}");
     }
+    wait_for("the log", || place.trace(&ids(&said)[0]).contains("delivered"));
     let trace = place.trace(&ids(&said)[0]);
     assert!(trace.contains("by HTTP") && trace.contains("delivered"), "{trace}");
     assert!(!trace.contains(&place.token), "a secret is in the log");

@@ -20,6 +20,7 @@ mod roles;
 mod scripts;
 #[path = "../support/mod.rs"]
 mod support;
+mod suppressing;
 mod tokens;
 mod trials;
 mod web;

@@ -18,6 +18,9 @@ use crate::project::SenderDomains;
 use crate::session::Jwt;
 use crate::session::JwtRequest;
 use crate::session::Whoami;
+use crate::suppression::SuppressRequest;
+use crate::suppression::SuppressedCount;
+use crate::suppression::Suppression;
 use crate::template::Findings;
 use crate::template::LintRequest;
 use crate::template::Template;
@@ -207,6 +210,25 @@ pub fn dead_letters(id: &str, after: Option<&str>) -> Call<Page<DeadLetter>> {
 /// One of them once more.
 pub fn replay_dead_letter(id: &str, event: &str) -> Call<()> {
     Call::new("POST", &["v1", "webhooks", id, "dead-letters", event, "replay"])
+}
+
+/// Who is not written to: of a list, whose mailboxes begin so.
+pub fn suppressions(
+    after: Option<&str>,
+    list: Option<&str>,
+    recipient: Option<&str>,
+) -> Call<Page<Suppression>> {
+    rows(&["v1", "suppressions"], after).ask("list", list).ask("recipient", recipient)
+}
+
+/// Whom not to write to any more.
+pub fn suppress(request: &SuppressRequest) -> Call<SuppressedCount> {
+    Call::new("POST", &["v1", "suppressions"]).send(request)
+}
+
+/// Somebody may be written to again.
+pub fn lift_suppression(recipient: &str, list: Option<&str>) -> Call<()> {
+    Call::new("DELETE", &["v1", "suppressions", recipient]).ask("list", list)
 }
 
 /// Plugins.

@@ -17,6 +17,7 @@ pub mod plugin;
 pub mod problem;
 pub mod project;
 pub mod session;
+pub mod suppression;
 pub mod template;
 pub mod token;
 pub mod webhook;

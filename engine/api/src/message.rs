@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::number;
 use crate::object;
 use crate::problem::FieldError;
+use crate::suppression::SuppressionReason;
 
 /// The most recipients of one request.
 pub const RECIPIENTS_MAX: usize = 10_000;
@@ -232,6 +233,10 @@ pub struct InjectResult {
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<FieldError>,
+    /// It is taken and will not be sent, for they are not written to: why. That is looked at again
+    /// when its time comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<SuppressionReason>,
 }
 
 /// What became of all recipients; said once their mail is on disk.

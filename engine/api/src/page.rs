@@ -10,7 +10,7 @@ pub const ROWS_DEFAULT: u16 = 100;
 /// The most rows on a page.
 pub const ROWS_MAX: u16 = 1_000;
 /// The most characters of a cursor.
-pub const CURSOR_CHARACTERS_MAX: usize = 512;
+pub const CURSOR_CHARACTERS_MAX: usize = 1_024;
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
@@ -21,7 +21,7 @@ pub struct PageQuery {
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u16>,
     /// The `next` of the page before; the list begins at its start without it.
-    #[param(max_length = 512)]
+    #[param(max_length = 1024)]
     pub after: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Who must not be written to: by project and list, or by all of a project.
+//! Who must not be written to: by a list of a project, by all of a project, or by anybody.
 //!
 //! A suppression is on disk before whoever asked for it is told. It is looked up at each attempt,
 //! so it reaches mail that waits already.
@@ -20,8 +20,8 @@ use maily_journal::table::Table;
 
 /// Octets of a project's or a list's name.
 pub const NAME_OCTETS_MAX: usize = 255;
-/// Suppressions on one page.
-pub const PAGE_MAX: usize = 1_000;
+/// Suppressions on one page: a thousand, and one that shows that there are more.
+pub const PAGE_MAX: usize = 1_001;
 
 /// The format of rows that this version writes.
 const FORMAT: u8 = 1;
@@ -29,7 +29,7 @@ const FORMAT: u8 = 1;
 /// Whom it is about, and what they are not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// Whose mail.
+    /// Whose mail; empty for everybody's.
     pub project: Box<str>,
     /// Of which list; empty for all of the project's.
     pub list: Box<str>,
@@ -99,6 +99,19 @@ impl Subject {
         let mut key = prefix(&self.project, Some(&self.list))?;
         key.extend_from_slice(self.mailbox.as_bytes());
         Ok(key)
+    }
+
+    /// Where it stands among those of its project.
+    pub fn cursor(&self) -> Vec<u8> {
+        let list = u8::try_from(self.list.len()).unwrap_or(u8::MAX);
+        [&[list], self.list.as_bytes(), self.mailbox.as_bytes()].concat()
+    }
+
+    /// The subject of a project at this place.
+    pub fn of_cursor(project: &str, cursor: &[u8]) -> Option<Self> {
+        let mut key = prefix(project, None).ok()?;
+        key.extend_from_slice(cursor);
+        Self::of_key(&key)
     }
 
     fn of_key(key: &[u8]) -> Option<Self> {
@@ -197,6 +210,10 @@ impl Suppressions {
         let of_list = self.get(&subject);
         let found = of_list.filter(|found| found.holds(now)).or_else(|| {
             subject.list = "".into();
+            self.get(&subject).filter(|found| found.holds(now))
+        });
+        let found = found.or_else(|| {
+            subject.project = "".into();
             self.get(&subject).filter(|found| found.holds(now))
         });
         found.map(|found| found.reason)

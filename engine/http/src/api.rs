@@ -23,6 +23,7 @@ use crate::plugins;
 use crate::presence::Presence;
 use crate::projects;
 use crate::sessions;
+use crate::suppressing;
 use crate::templates;
 use crate::tokens;
 
@@ -54,6 +55,8 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(hooks::replay))
         .routes(routes!(hooks::letters))
         .routes(routes!(hooks::again))
+        .routes(routes!(suppressing::list, suppressing::add))
+        .routes(routes!(suppressing::lift))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::switch))
         .routes(routes!(plugins::stage))

@@ -19,6 +19,7 @@ use maily_api::plugin::TrialRequest;
 use maily_api::project::ProjectRequest;
 use maily_api::project::SenderDomains;
 use maily_api::session::JwtRequest;
+use maily_api::suppression::SuppressRequest;
 use maily_api::template::LintRequest;
 use maily_api::template::TemplateContent;
 use maily_api::webhook::ReplayRequest;
@@ -154,6 +155,7 @@ fn filled(path: &str) -> String {
         .replace("{webhook}", "00000000000")
         .replace("{event}", "1-0")
         .replace("{plugin}", "promo")
+        .replace("{recipient}", "ann%40x.example")
 }
 
 fn body_for(method: &str, path: &str) -> Option<Value> {
@@ -177,6 +179,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "text": "t",
             "recipients": [{ "email": "c@d.example" }],
         })),
+        ("POST", "/v1/suppressions") => Some(json!({ "recipients": ["ann@x.example"] })),
         ("POST", "/v1/link-keys") => None,
         ("POST", path) if path.starts_with("/v1/plugins/{plugin}/") => None,
         ("POST", other) => panic!("say what {other} is sent"),
@@ -594,6 +597,9 @@ fn called() -> Vec<(&'static str, String)> {
         of(calls::replay("00000000000", &ReplayRequest { after: "1".into() })),
         of(calls::dead_letters("00000000000", None)),
         of(calls::replay_dead_letter("00000000000", "1-0")),
+        of(calls::suppressions(None, None, None)),
+        of(calls::suppress(&SuppressRequest::default())),
+        of(calls::lift_suppression("ann@x.example", None)),
         of(calls::plugins(None)),
         of(calls::switch_plugin("promo", true)),
         of(calls::stage_plugin("promo", &trial)),

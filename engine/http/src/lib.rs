@@ -46,6 +46,7 @@ pub mod server;
 mod sessions;
 pub mod stories;
 mod streaming;
+mod suppressing;
 pub mod telling;
 pub mod templates;
 mod times;

@@ -22,6 +22,8 @@ use maily_api::message::Recipient;
 use maily_core::clock::Timestamp;
 use maily_core::event::Labels;
 use maily_core::event::Origin;
+use maily_core::event::SuppressionReason;
+use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope;
 use maily_core::mail::envelope::Envelope;
 use maily_core::mail::envelope::ReversePath;
@@ -47,6 +49,7 @@ use crate::presence::Presence;
 use crate::principal::InProject;
 use crate::principal::Principal;
 use crate::principal::Proof;
+use crate::suppressing;
 use crate::times;
 
 /// Mail may be put off for so long.
@@ -90,13 +93,16 @@ pub(crate) async fn inject(
     let now = shared.parts.clock.now();
     let not_before = request.send_at.as_deref().map(|text| send_at(text, now)).transpose()?;
     let addressees = drafting::addressees(&request)?;
+    let list = request.list.clone().unwrap_or_default();
+    let suppressed =
+        |to: &Mailbox| mail.suppressions.is_suppressed(now, project.as_str(), &list, to);
     let mut claim = None;
     if let Some(key) = head.key {
         let key = key_of(&principal.actor(), project.as_str(), &key?);
         match mail.door.claim(key, digest).await.map_err(refused)? {
             Known::Complete(first) => {
                 let ids = (0..).map(|number| first.after(number));
-                return Ok(taken(request.recipients, addressees, ids));
+                return Ok(taken(request.recipients, addressees, ids, &suppressed));
             }
             Known::Open(claimed) => claim = Some(claimed),
         }
@@ -133,7 +139,7 @@ pub(crate) async fn inject(
         claim,
     };
     let ids = mail.door.inject(&mail.gate, injection).await.map_err(refused)?;
-    Ok(taken(request.recipients, addressees, ids.into_iter()))
+    Ok(taken(request.recipients, addressees, ids.into_iter(), &suppressed))
 }
 
 /// By what door it came, with what whoever handed it in wants to find in all that is told of it.
@@ -152,13 +158,21 @@ fn taken(
     recipients: Vec<Recipient>,
     addressees: Vec<Addressee>,
     mut ids: impl Iterator<Item = QueueId>,
+    suppressed: &dyn Fn(&Mailbox) -> Option<SuppressionReason>,
 ) -> Answer<InjectResponse> {
     let results = recipients.into_iter().zip(addressees).map(|(recipient, addressee)| {
-        let (status, id, error) = match addressee {
-            Ok(_) => (Acceptance::Accepted, ids.next().map(|id| id.to_string()), None),
-            Err(error) => (Acceptance::Refused, None, Some(error)),
-        };
-        InjectResult { id, email: recipient.email, status, error }
+        let email = recipient.email;
+        match addressee {
+            Ok((to, _)) => {
+                let id = ids.next().map(|id| id.to_string());
+                let suppressed = suppressed(&to).map(suppressing::word);
+                InjectResult { id, email, status: Acceptance::Accepted, error: None, suppressed }
+            }
+            Err(error) => {
+                let (status, error) = (Acceptance::Refused, Some(error));
+                InjectResult { id: None, email, status, error, suppressed: None }
+            }
+        }
     });
     Answer(StatusCode::ACCEPTED, InjectResponse { results: results.collect() })
 }

@@ -10,6 +10,7 @@ pub mod queue;
 pub mod send;
 pub mod serve;
 pub mod sink;
+pub mod suppress;
 pub mod token;
 pub mod trace;
 pub mod tracked;

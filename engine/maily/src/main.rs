@@ -16,6 +16,7 @@ use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
 use maily::command::sink;
+use maily::command::suppress;
 use maily::command::token;
 use maily::command::trace;
 use maily::dev::run as dev;
@@ -52,6 +53,7 @@ enum Command {
     Dev(dev::Arguments),
     Project(project::Arguments),
     Token(token::Arguments),
+    Suppress(suppress::Arguments),
     Audit(audit::Arguments),
     Bounces(bounces::Arguments),
     Plugin(plugin::Arguments),
@@ -90,6 +92,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
         Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
+        Command::Suppress(arguments) => runtime.block_on(suppress::run(arguments, clock)),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Bounces(arguments) => bounces::run(&arguments),
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),

@@ -6,9 +6,9 @@
 
 use std::fs::File;
 use std::io;
-use std::io::IoSlice;
+use std::io::{BufRead, BufReader, IoSlice};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -285,6 +285,31 @@ fn a_power_cut_takes_nothing_that_a_table_has_told() {
     assert_eq!((acknowledged, gone), (2_000, 0));
 }
 
+/// Where the process writes that is killed.
+const KV_FOLDER: &str = "MAILY_TEST_KV_FOLDER";
+const KV_NAMESPACE: &str = "MAILY_TEST_KV_NAMESPACE";
+
+/// Not a test of its own: the process whose disk goes. Tells what it has synced.
+#[test]
+fn a_store_of_plugins_is_written_to() {
+    let Some(folder) = std::env::var_os(KV_FOLDER) else { return };
+    let (store, _) = SledKv::open(Path::new(&folder), Timestamp::EPOCH).unwrap();
+    let terms = KvPermission {
+        namespace: std::env::var(KV_NAMESPACE).unwrap(),
+        max_bytes: 1 << 30,
+        ttl: Duration::from_secs(1_000_000),
+    };
+    for number in 0..u32::MAX {
+        let change = Change::Set(format!("\"{}\"", "v".repeat(number as usize % 900)));
+        let write = KvWrite { key: format!("k{number}"), change, ttl: None };
+        let written = store.commit(&terms, &[write], Timestamp::EPOCH);
+        if written.and_then(|()| store.sync()).is_err() {
+            return;
+        }
+        println!("synced {number}");
+    }
+}
+
 /// Writes values as a plugin until the power goes; gives how many were safe, how many of these are
 /// gone, and whether the store had to be begun anew.
 fn cut_the_store_of_plugins(image: &mut Image, round: usize) -> (usize, usize, bool) {
@@ -292,28 +317,20 @@ fn cut_the_store_of_plugins(image: &mut Image, round: usize) -> (usize, usize, b
     let (store, opened) = SledKv::open(&folder, Timestamp::EPOCH).unwrap();
     // A store that was begun anew holds nothing of the rounds before.
     let fresh = opened != Opened::Whole;
-    let terms = KvPermission {
-        namespace: format!("r{round}"),
-        max_bytes: 1 << 30,
-        ttl: Duration::from_secs(1_000_000),
-    };
-    let namespace = terms.namespace.clone();
-    let (tell, told) = mpsc::channel();
-    let writer = std::thread::spawn(move || {
-        for number in 0..u32::MAX {
-            let change = Change::Set(format!("\"{}\"", "v".repeat(number as usize % 900)));
-            let write = KvWrite { key: format!("k{number}"), change, ttl: None };
-            let written = store.commit(&terms, &[write], Timestamp::EPOCH);
-            if written.and_then(|()| store.sync()).is_err() || tell.send(number).is_err() {
-                return;
-            }
-        }
-    });
-    let safe: Vec<_> = told.iter().take(30 + round * 17).collect();
+    let namespace = format!("r{round}");
+    drop(store);
+    // In a process of its own: with its disk gone, sled may wait for ever, and what is killed can
+    // be left behind.
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "crash::a_store_of_plugins_is_written_to", "--nocapture"]);
+    command.env(KV_FOLDER, &folder).env(KV_NAMESPACE, &namespace).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.filter_map(|line| line.strip_prefix("synced ")?.parse::<u32>().ok());
+    let safe: Vec<_> = told.take(30 + round * 17).collect();
     image.cut();
-    drop(told);
-    // It may end in a panic of sled's: the disk is gone.
-    let _ended = writer.join();
+    child.kill().unwrap();
+    child.wait().unwrap();
     image.restore();
     let (store, opened) = SledKv::open(&folder, Timestamp::EPOCH).unwrap();
     let there = |n: &&u32| store.get(&namespace, &format!("k{n}"), Timestamp::EPOCH);
