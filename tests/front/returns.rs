@@ -232,3 +232,38 @@ fn who_complains_gets_no_more_and_all_that_follows_is_drawn_from_the_log_again()
     let id = mail(&place, "dan", Some("other"), None);
     wait_for("mail of another list", || place.trace(&id).contains("delivered"));
 }
+
+#[test]
+fn other_rules_are_tried_on_the_past_and_hold_from_the_next_hup_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("my.rules");
+    std::fs::write(&rules, "# none yet\nuserunknown\n    nobody says this\n").unwrap();
+    let config = format!("[bounces]\nrules = \"{}\"\n", rules.display());
+    let place = Place::with(Behaviour::Reject(1.0), &config);
+    mail(&place, "ann", None, None);
+    mail(&place, "bob", None, None);
+    wait_for("the refusals", || events(&place, "bounced").len() == 2);
+    // By its number alone: no rule knows it.
+    assert_eq!(events(&place, "bounced")[0]["rule"], "");
+    let log = place.events().display().to_string();
+    let file = rules.display().to_string();
+    let bounces = |arguments: &[&str]| {
+        let mut maily = Command::new(env!("CARGO_BIN_EXE_maily"));
+        let output = run(maily.arg("bounces").args(arguments).args(["--events", &log]));
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let unknown = bounces(&["unknown", "--rules", &file]);
+    assert!(unknown.trim_start().starts_with("2  550 5.1.1"), "{unknown}");
+    let text = "suspend\n    [550]\n";
+    std::fs::write(&rules, text).unwrap();
+    let tried = bounces(&["rule", "test", &file]);
+    assert!(tried.contains("2 of 2 replies would be read otherwise"), "{tried}");
+    assert!(tried.contains(&format!("-> soft suspend ({file}:2)")), "{tried}");
+    place.daemon.hang_up("the configuration was read again", 1);
+    let told = events(&place, "bounced").remove(0);
+    assert_eq!((&told["reason"], &told["rule"]), (&json!("suspend"), &json!(format!("{file}:2"))));
+    // What is no rule changes nothing, and is named.
+    std::fs::write(&rules, "suspend\n    [5x0]\n").unwrap();
+    place.daemon.hang_up("my.rules:2", 1);
+    assert_eq!(events(&place, "bounced")[0]["reason"], "suspend");
+}

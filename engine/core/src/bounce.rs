@@ -12,4 +12,5 @@ pub mod reason;
 mod returned;
 pub mod rules;
 mod status;
+pub mod template;
 mod words;

@@ -19,5 +19,6 @@ pub mod routes;
 pub mod settings;
 pub mod settle;
 pub mod signing;
+pub mod steering;
 pub mod turns;
 pub mod worker;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
 use maily_core::event::Peer;
 use maily_core::mail::envelope::RecipientIndex;
@@ -27,6 +28,7 @@ use maily_plugins::set::Plugins;
 use crate::attempt::Job;
 use crate::attempt::Transactions;
 use crate::hooks;
+use crate::steering;
 
 /// What a worker tells the dispatcher.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub struct Shared {
     pub idle_timeout: Duration,
     /// What the time is.
     pub clock: Arc<dyn Clock>,
+    /// What replies say of a lane.
+    pub rules: Arc<Rules>,
     /// Who says what a reply means.
     pub plugins: Arc<Plugins>,
     /// Other settings hold now: a connection that was opened by these gets no more work.
@@ -142,6 +146,7 @@ pub async fn run(
         let mut outcomes = deliver(&mut connection, &job.delivery).await;
         let now = shared.clock.now();
         let micros = now.since(begun).as_micros() as u64;
+        steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
         let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
         let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
         let free = ready.then(|| free.clone());

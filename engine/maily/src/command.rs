@@ -7,6 +7,7 @@ pub mod life;
 pub mod plugin;
 pub mod project;
 pub mod queue;
+pub mod replies;
 pub mod send;
 pub mod serve;
 pub mod sink;

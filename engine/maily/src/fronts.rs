@@ -224,6 +224,7 @@ impl Records {
             suppressions: self.suppressions.clone(),
             clock: Arc::clone(clock),
             links: self.links.clone(),
+            rules: Arc::clone(&self.rules),
             plugins: Arc::clone(plugins),
         }
     }

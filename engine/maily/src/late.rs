@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
 use maily_core::render::mailing::Mailing;
 use maily_core::tracking::links::Links;
@@ -31,6 +32,8 @@ pub struct Late {
     pub clock: Arc<dyn Clock>,
     /// With what links that lead back to us are made, if any are.
     pub links: Option<Arc<Links>>,
+    /// What replies mean.
+    pub rules: Arc<Rules>,
     /// What else recipients read.
     pub plugins: Arc<Plugins>,
 }

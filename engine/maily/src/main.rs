@@ -22,6 +22,7 @@ use maily::command::trace;
 use maily::dev::run as dev;
 use maily::exit::Exit;
 use maily::exit::Failure;
+use maily_core::clock::Clock;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -94,7 +95,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
         Command::Suppress(arguments) => runtime.block_on(suppress::run(arguments, clock)),
         Command::Audit(arguments) => audit::run(&arguments),
-        Command::Bounces(arguments) => bounces::run(&arguments),
+        Command::Bounces(arguments) => bounces::run(&arguments, clock.now()),
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),

@@ -374,24 +374,21 @@ fn settings(
         ids: Arc::clone(&door.ids),
     };
     let plugins = Arc::clone(&late.plugins);
-    let shared = Arc::new(sending(config, clock, Arc::clone(&plugins))?);
+    let shared = Arc::new(sending(config, clock, late)?);
     let tools = Tools { binder: late.binder(door), keyring: keyring(config)?, plugins };
     let policy = policy::policy(config)?;
     Ok(Deciding { policy, shared, tools, reporting })
 }
 
-fn sending(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    plugins: Arc<Plugins>,
-) -> anyhow::Result<worker::Shared> {
+fn sending(config: &Config, clock: &Arc<dyn Clock>, late: &Late) -> anyhow::Result<worker::Shared> {
     Ok(worker::Shared {
         resolver: sending::resolver(config, clock)?,
         sources: policy::sources(config),
         settings: sending::settings(config)?,
         idle_timeout: config.egress.idle_timeout,
         clock: Arc::clone(clock),
-        plugins,
+        rules: Arc::clone(&late.rules),
+        plugins: Arc::clone(&late.plugins),
         retired: AtomicBool::new(false),
     })
 }

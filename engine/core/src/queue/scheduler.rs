@@ -350,9 +350,11 @@ impl Scheduler {
     }
 }
 
-/// What an outcome says of the host. RFC 6647: greylisting is how a healthy host answers.
+/// What an outcome says of the host. RFC 6647: greylisting is how a healthy host answers. One that
+/// refuses a message for whom it comes from works, and not for us.
 const fn health_of(outcome: &Outcome) -> Health {
     match outcome {
+        Outcome::Bounced { scope: Scope::Host, .. } => Health::Fails,
         Outcome::Delivered(_) | Outcome::Bounced { .. } => Health::Works,
         Outcome::Deferred { scope: Scope::Host | Scope::Destination, .. } => Health::Fails,
         Outcome::Deferred { .. } => Health::Answers,

@@ -564,6 +564,26 @@ fn greylisting_leaves_the_window_as_it_is() {
 }
 
 #[test]
+fn who_is_refused_for_whence_it_comes_does_so_no_faster_than_who_is_not_heard() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &Stream::default(), 40);
+    let blocked = Outcome::Bounced { scope: Scope::Host, diagnosis: diagnosis(5) };
+    let mut refused = 0;
+    loop {
+        let attempts = world.poll();
+        if attempts.is_empty() {
+            break;
+        }
+        for attempt in attempts {
+            assert_eq!(world.end(&attempt, &blocked), Settlement::Bounce);
+            refused += 1;
+        }
+    }
+    assert!((5..15).contains(&refused), "{refused} were refused before the lane rested");
+    assert_eq!(world.scheduler.counts().entries, 40 - refused, "the others wait for better times");
+}
+
+#[test]
 fn an_entry_stays_for_the_recipients_that_are_left() {
     let mut world = World::new(Policy::default());
     world.put("a.example", &Stream::default(), 1);

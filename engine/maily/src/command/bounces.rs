@@ -11,13 +11,17 @@ use maily_core::bounce::classify::{Reply, Rules};
 use maily_core::bounce::phase::Phase;
 use maily_core::bounce::read::status::Action;
 use maily_core::bounce::read::{Reading, read};
+use maily_core::clock::Timestamp;
 
+use crate::command::replies;
+use crate::command::replies::Past;
 use crate::exit::{Exit, Failure};
 
 /// Say what bounce mails and replies mean.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  maily bounces parse bounce.eml\n  \
-    echo '550 5.1.1 no such user' | maily bounces classify\n\n\
+    echo '550 5.1.1 no such user' | maily bounces classify\n  \
+    maily bounces unknown --since 7d\n  maily bounces rule test new.rules\n\n\
     Exit codes: 65 an input or a rule is wrong, 74 a file cannot be read.")]
 pub struct Arguments {
     #[command(subcommand)]
@@ -30,6 +34,30 @@ enum What {
     Parse(Parse),
     /// Say what replies mean: a reply on each line of standard input.
     Classify(Classify),
+    /// Show the replies of the past that no rule knows, those together that say the same.
+    Unknown {
+        #[command(flatten)]
+        past: Past,
+        #[command(flatten)]
+        by: By,
+    },
+    /// Work on rules.
+    #[command(subcommand)]
+    Rule(RuleWhat),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum RuleWhat {
+    /// Show which replies of the past other rules would have read otherwise, and how.
+    Test {
+        /// The rules to try.
+        rules: PathBuf,
+        /// The rules that hold now; those that ship without it.
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+        #[command(flatten)]
+        past: Past,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,10 +102,15 @@ impl By {
 }
 
 /// Does it.
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+pub fn run(arguments: &Arguments, now: Timestamp) -> Result<Exit, Failure> {
     match &arguments.what {
         What::Parse(parse) => mails(parse),
-        What::Classify(classify) => replies(classify),
+        What::Classify(classify) => lines(classify),
+        What::Unknown { past, by } => replies::unknown(past, &by.load()?, now),
+        What::Rule(RuleWhat::Test { rules, against, past }) => {
+            let new = By { rules: Some(rules.clone()) }.load()?;
+            replies::compare(past, &By { rules: against.clone() }.load()?, &new, now)
+        }
     }
 }
 
@@ -142,7 +175,7 @@ impl Line {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
-fn replies(classify: &Classify) -> Result<Exit, Failure> {
+fn lines(classify: &Classify) -> Result<Exit, Failure> {
     let rules = classify.by.load()?;
     for line in std::io::stdin().lock().lines() {
         let line = line.context("standard input")?;
