@@ -10,6 +10,8 @@ use serde_json::json;
 
 use crate::place::Place;
 use crate::place::soon;
+use crate::support::postfix::Postfix;
+use crate::support::process::free;
 use crate::support::process::run;
 use crate::support::process::wait_for;
 use crate::support::tools;
@@ -266,4 +268,41 @@ fn other_rules_are_tried_on_the_past_and_hold_from_the_next_hup_on() {
     std::fs::write(&rules, "suspend\n    [5x0]\n").unwrap();
     place.daemon.hang_up("my.rules:2", 1);
     assert_eq!(events(&place, "bounced")[0]["reason"], "suspend");
+}
+
+#[test]
+fn postfix_takes_our_mail_and_sends_it_back_and_its_report_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes mail for who moved away, and finds out later that there is nobody.
+    let ours = free();
+    let more = format!(
+        "virtual_mailbox_domains = {DOMAIN}\n\
+         virtual_alias_maps = inline:{{ gone@{DOMAIN}=gone@moved.example }}\n\
+         transport_maps = inline:{{ {{ moved.example = error:5.1.1 user unknown }}, \
+         {{ b.shop.example = smtp:[{}]:{} }} }}\n",
+        ours.ip(),
+        ours.port(),
+    );
+    let postfix = Postfix::start(folder.path(), &more);
+    let config = format!(
+        "{CONFIG}[[route]]\ndomain = \"{DOMAIN}\"\nhost = [\"{}\"]\n\
+         [[listener]]\naddress = \"{ours}\"\n",
+        postfix.address,
+    );
+    let place = Place::with(Behaviour::Accept, &config);
+    let id = mail(&place, "gone", Some("news"), None);
+    mail(&place, "here", Some("news"), None);
+    wait_for("the report", || place.trace(&id).contains("came back"));
+    let told = events(&place, "bounced").remove(0);
+    assert_eq!((&told["message"], &told["by"]), (&json!(id), &json!("report")));
+    assert_eq!((&told["reason"], &told["hard"]), (&json!("userunknown"), &json!(true)));
+    assert_eq!(told["recipient"], format!("gone@{DOMAIN}"));
+    let mailbox = postfix.mailbox(1);
+    assert!(String::from_utf8_lossy(&mailbox[0]).contains("Return-Path: <b-"), "{mailbox:?}");
+    wait_for("the judge", || {
+        let said = place.ask("GET", "/v1/suppressions", None).json();
+        said["data"][0]["recipient"] == format!("gone@{DOMAIN}")
+    });
+    let again = mail(&place, "gone", None, None);
+    wait_for("an end", || place.trace(&again).contains("suppressed"));
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod postfix;
 pub(crate) mod process;
 pub(crate) mod tools;
 pub(crate) mod world;
