@@ -70,6 +70,11 @@ FOLDER ?= target
 bench-restart:
 	MAILY_MESSAGES=$(MESSAGES) MAILY_FOLDER=$(abspath $(FOLDER)) cargo bench -p maily --bench restart
 
+# Who is not written to: ten million of them.
+.PHONY: bench-suppressions
+bench-suppressions:
+	MAILY_FOLDER=$(abspath $(FOLDER)) cargo bench -p maily-benches --bench suppressions
+
 # How fast it is. make bench-relay RELAY_ROUNDS=1 is quick; NOTE says in benches/HISTORY.md what changed.
 # Both want a machine that has nothing else to do.
 .PHONY: bench bench-relay

@@ -126,7 +126,13 @@ pub struct EventsQuery {
     pub after: Option<String>,
     /// Only of these types, with commas between them.
     #[serde(rename = "type")]
-    #[param(rename = "type", value_type = Option<Vec<EventType>>, style = Form, explode = false)]
+    #[param(
+        rename = "type",
+        value_type = Option<Vec<EventType>>,
+        style = Form,
+        explode = false,
+        min_items = 1
+    )]
     pub types: Option<String>,
 }
 
@@ -141,7 +147,13 @@ pub struct StreamQuery {
     pub after: Option<String>,
     /// Only of these types, with commas between them.
     #[serde(rename = "type")]
-    #[param(rename = "type", value_type = Option<Vec<EventType>>, style = Form, explode = false)]
+    #[param(
+        rename = "type",
+        value_type = Option<Vec<EventType>>,
+        style = Form,
+        explode = false,
+        min_items = 1
+    )]
     pub types: Option<String>,
 }
 

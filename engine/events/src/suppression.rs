@@ -23,8 +23,10 @@ pub const NAME_OCTETS_MAX: usize = 255;
 /// Suppressions on one page: a thousand, and one that shows that there are more.
 pub const PAGE_MAX: usize = 1_001;
 
-/// The format of rows that this version writes.
-const FORMAT: u8 = 1;
+/// The format of rows that this version writes, and the one before, whose rows are whole
+/// [`Suppression`]s.
+const FORMAT: u8 = 2;
+const FORMAT_WHOLE: u8 = 1;
 
 /// Whom it is about, and what they are not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,6 +250,20 @@ impl Suppressions {
         self.table.len()
     }
 
+    /// Writes all of them down in one piece, so that the next start is short; blocks. It comes by
+    /// itself when it is due.
+    ///
+    /// # Errors
+    /// It was not written.
+    pub fn checkpoint(&self) -> std::io::Result<()> {
+        self.table.checkpoint()
+    }
+
+    /// Octets of memory that most of them take, as they are packed.
+    pub fn packed_octets(&self) -> usize {
+        self.table.packed_octets()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
@@ -261,14 +277,40 @@ impl Suppression {
     }
 }
 
+/// A row as it is kept: there may be ten million of them, and nobody asks for the microsecond.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    reason: SuppressionReason,
+    message: Option<QueueId>,
+    /// In seconds.
+    first: u64,
+    /// Seconds behind `first`.
+    last: u64,
+    until: Option<u64>,
+}
+
 fn encode(row: &Suppression) -> Result<Bytes, PutError> {
-    let encoded = postcard::to_extend(row, vec![FORMAT]).map(Bytes::from);
+    let first = row.first.as_secs();
+    let row = Row {
+        reason: row.reason,
+        message: row.message,
+        first,
+        last: row.last.as_secs().saturating_sub(first),
+        until: row.until.map(|until| until.as_secs().saturating_sub(first)),
+    };
+    let encoded = postcard::to_extend(&row, vec![FORMAT]).map(Bytes::from);
     encoded.map_err(|error| PutError::Failed(error.to_string()))
 }
 
 fn decode(row: &[u8]) -> Option<Suppression> {
-    let rest = row.strip_prefix(&[FORMAT])?;
-    postcard::from_bytes(rest).ok()
+    let (format, rest) = row.split_first()?;
+    if *format == FORMAT_WHOLE {
+        return postcard::from_bytes(rest).ok();
+    }
+    let Row { reason, message, first, last, until } =
+        (*format == FORMAT).then(|| postcard::from_bytes(rest).ok()).flatten()?;
+    let at = |secs: u64| Timestamp::from_secs(first.saturating_add(secs));
+    Some(Suppression { reason, message, first: at(0), last: at(last), until: until.map(at) })
 }
 
 #[cfg(test)]
@@ -293,6 +335,24 @@ mod tests {
 
     fn said(reason: SuppressionReason) -> Said {
         Said { at: NOW, reason, message: Some(QueueId::from_u64(7)), until: None }
+    }
+
+    #[test]
+    fn a_row_is_for_ever_what_it_was() {
+        let whole = Suppression {
+            reason: SuppressionReason::Bounced,
+            message: Some(QueueId::from_u64(7)),
+            first: NOW,
+            last: NOW + Duration::from_secs(9),
+            until: Some(NOW + Duration::from_secs(90)),
+        };
+        let before = postcard::to_extend(&whole, vec![FORMAT_WHOLE]).unwrap();
+        assert_eq!(decode(&before), Some(whole.clone()));
+        let row = encode(&whole).unwrap();
+        assert_eq!(&*row, [2, 2, 1, 7, 250, 134, 142, 216, 6, 9, 1, 90]);
+        assert_eq!(decode(&row), Some(whole));
+        assert_eq!(decode(&[3]), None);
+        assert_eq!(decode(&[]), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 }
 
 fn types(text: Option<&str>) -> Result<Vec<EventType>, Fault> {
-    let names = text.into_iter().flat_map(|text| text.split(',')).filter(|name| !name.is_empty());
+    let names = text.into_iter().flat_map(|text| text.split(','));
     let known = names.map(|name| {
         let known = EventType::of(name);
         known.ok_or_else(|| Fault::malformed("`type` names types of events, with commas between"))
@@ -191,8 +191,14 @@ mod tests {
         let named = |text: &str| types(Some(text)).map(|types| names(&types)).map_err(|_| ());
         let two = "message.opened,message.clicked";
         assert_eq!(named(&format!("{two},{two}")).as_deref(), Ok(two));
-        assert_eq!(named("").as_deref(), Ok(""));
-        for bad in ["opened", "message.opened;", "message.opened, message.clicked"] {
+        for bad in [
+            "",
+            ",",
+            "message.opened,",
+            "opened",
+            "message.opened;",
+            "message.opened, message.clicked",
+        ] {
             assert_eq!(named(bad), Err(()), "{bad}");
         }
     }

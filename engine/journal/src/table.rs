@@ -6,9 +6,7 @@
 //! written to a checkpoint. The one before it stays, with the journal behind that: so a checkpoint
 //! that is damaged costs nothing, and one damaged record costs one change and is told.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +30,9 @@ use crate::journal;
 use crate::journal::AppendError;
 use crate::journal::Journal;
 use crate::journal::Options;
+use crate::packed::Packer;
 use crate::record::Draft;
+use crate::rows::Rows;
 use crate::scan::Next;
 use crate::scan::ScanError;
 use crate::scan::Scanner;
@@ -96,26 +96,6 @@ pub enum PutError {
     Failed(String),
 }
 
-#[derive(Debug, Default)]
-struct Rows {
-    map: BTreeMap<Box<[u8]>, Bytes>,
-    octets: u64,
-}
-
-impl Rows {
-    fn apply(&mut self, change: Change) {
-        let (before, key, octets) = match change {
-            Change::Put(key, value) => {
-                let octets = (key.len() + value.len()) as u64;
-                (self.map.insert(Box::from(&*key), value), key, octets)
-            }
-            Change::Remove(key) => (self.map.remove(&*key), key, 0),
-        };
-        let before = before.map_or(0, |value| (key.len() + value.len()) as u64);
-        self.octets = (self.octets + octets).saturating_sub(before);
-    }
-}
-
 /// What the writer's thread changes.
 struct State {
     rows: RwLock<Rows>,
@@ -129,27 +109,34 @@ impl State {
     fn apply(&self, changes: Vec<Change>, octets: u64) {
         let mut rows = self.rows.write();
         changes.into_iter().for_each(|change| rows.apply(change));
-        let live = rows.octets;
+        let (live, packing) = (rows.octets(), rows.is_due());
         drop(rows);
         let behind = self.behind.fetch_add(octets, Ordering::Relaxed) + octets;
         // What is written for checkpoints stays in proportion to what is written for changes.
-        if behind > self.behind_min.max(live) {
+        if behind > self.behind_min.max(live) || packing {
             // Full means that it is told already.
             let _told = self.due.try_send(());
         }
     }
 
+    /// Whether so much is behind the last checkpoint that another is due.
+    fn is_behind(&self) -> bool {
+        let live = self.rows.read().octets();
+        self.behind.load(Ordering::Relaxed) > self.behind_min.max(live)
+    }
+
+    /// Packs what has changed, if that is worth it, beside those who read and write.
+    fn pack(&self) {
+        let packing = self.rows.write().freeze();
+        if let Some(packing) = packing {
+            let packed = packing.pack();
+            self.rows.write().thaw(packed);
+        }
+    }
+
     /// Up to so many rows that begin so, behind a key.
     fn page(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<(Bytes, Bytes)> {
-        let from = match after.filter(|after| *after >= prefix) {
-            Some(after) => Bound::Excluded(after),
-            None => Bound::Included(prefix),
-        };
-        let rows = self.rows.read();
-        let range = rows.map.range::<[u8], _>((from, Bound::Unbounded));
-        let within = range.take_while(|(key, _)| key.starts_with(prefix));
-        let copied = within.map(|(key, value)| (Bytes::copy_from_slice(key), value.clone()));
-        copied.take(limit).collect()
+        self.rows.read().page(prefix, after, limit)
     }
 }
 
@@ -269,12 +256,12 @@ impl Table {
 
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Option<Bytes> {
-        self.inner.state.rows.read().map.get(key).cloned()
+        self.inner.state.rows.read().get(key)
     }
 
     /// Whether a key has a value.
     pub fn contains(&self, key: &[u8]) -> bool {
-        self.inner.state.rows.read().map.contains_key(key)
+        self.get(key).is_some()
     }
 
     /// Keys that begin so, with their values, in the order of their octets: up to `limit` of them,
@@ -290,12 +277,18 @@ impl Table {
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.inner.state.rows.read().map.len()
+        self.inner.state.rows.read().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Octets of memory that its packed rows take; what has changed since they were packed takes
+    /// more.
+    pub fn packed_octets(&self) -> usize {
+        self.inner.state.rows.read().packed_octets()
     }
 
     /// Damaged pieces that were found when it was opened, now or earlier; they are in its
@@ -332,10 +325,14 @@ fn check(changes: &[Change]) -> Result<(), PutError> {
     Ok(())
 }
 
-/// Writes checkpoints when they are due, until the table is closed.
+/// Packs and writes checkpoints when it is due, until the table is closed.
 fn keep(inner: &Weak<Inner>, due: &Receiver<()>) {
     while due.recv().is_ok() {
         let Some(inner) = inner.upgrade() else { return };
+        inner.state.pack();
+        if !inner.state.is_behind() {
+            continue;
+        }
         if let Err(error) = inner.checkpoint() {
             tracing::warn!(%error, "no checkpoint of a table could be written");
         }
@@ -405,15 +402,27 @@ impl Load {
             before: before.as_ref().map(|(_, covered)| *covered),
         };
         let Some((checkpoint, _)) = last.or(before) else { return Ok(kept) };
-        let (rows, mut understood) = (&mut self.rows, true);
+        let (mut packer, mut understood) = (Packer::default(), true);
+        // They come in the order of their keys.
+        let (mut last, mut octets, mut others) = (Bytes::new(), 0, Vec::new());
         let read = checkpoint.each(|row| {
-            match change::decode(row) {
-                Some(changes) => changes.into_iter().for_each(|change| rows.apply(change)),
-                None => understood = false,
+            let changes = change::decode(row);
+            understood = changes.is_some();
+            for change in changes.into_iter().flatten() {
+                match change {
+                    Change::Put(key, value) if key > last || octets == 0 => {
+                        packer.push(&key, &value);
+                        octets += (key.len() + value.len()) as u64;
+                        last = key;
+                    }
+                    other => others.push(other),
+                }
             }
             understood
         });
         read.map_err(|error| self.io(error))?;
+        self.rows = Rows::of(packer.finish(), octets);
+        others.into_iter().for_each(|change| self.rows.apply(change));
         if understood { Ok(kept) } else { Err(OpenError::Newer(self.folder.path().to_owned())) }
     }
 
