@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
-use futures_util::future::try_join_all;
 use maily_core::clock::Timestamp;
 use maily_core::event::SuppressionReason;
 use maily_core::mail::address::Mailbox;
@@ -35,8 +34,7 @@ fn main() -> anyhow::Result<()> {
     for first in (0..count).step_by(TOGETHER as usize) {
         let some: Vec<_> = (first..(first + TOGETHER).min(count)).map(subject).collect();
         let said = Said { at: NOW, reason: SuppressionReason::Bounced, message: None, until: None };
-        let all = some.iter().map(|subject| suppressions.suppress(subject, said));
-        runtime.block_on(try_join_all(all))?;
+        runtime.block_on(suppressions.suppress_all(&some, said))?;
     }
     let rate = count as f64 / begun.elapsed().as_secs_f64();
     writeln!(out, "import: {rate:.0}/s, each synced, {TOGETHER} at a time")?;

@@ -92,8 +92,7 @@ impl Subject {
     /// who wants no more mail does not mean one spelling. Nor do quotes make another mailbox
     /// (RFC 5321 4.1.2).
     pub fn new(project: &str, list: &str, mailbox: &Mailbox) -> Self {
-        let local_part = unquoted(mailbox.local_part()).to_lowercase();
-        let mailbox = format!("{local_part}@{}", mailbox.domain()).into();
+        let mailbox = written(mailbox).into();
         Self { project: project.into(), list: list.into(), mailbox }
     }
 
@@ -127,6 +126,22 @@ impl Subject {
         let (project, list) = (name()?, name()?);
         Some(Self { project, list, mailbox: std::str::from_utf8(rest).ok()?.into() })
     }
+}
+
+/// A mailbox as it is kept.
+fn written(mailbox: &Mailbox) -> String {
+    let mut written = match mailbox.local_part() {
+        quoted if quoted.starts_with('"') => unquoted(quoted),
+        plain => plain.to_owned(),
+    };
+    if written.is_ascii() {
+        written.make_ascii_lowercase();
+    } else {
+        written = written.to_lowercase();
+    }
+    written.push('@');
+    written.push_str(mailbox.domain().as_str());
+    written
 }
 
 /// A local part without its quotes, if it has any.
@@ -170,6 +185,28 @@ impl Suppressions {
     /// # Errors
     /// It was not written.
     pub async fn suppress(&self, subject: &Subject, said: Said) -> Result<(), SuppressError> {
+        let (key, row) = self.row(subject, said)?;
+        Ok(self.table.put(&key, row).await?)
+    }
+
+    /// The same of several subjects, all or none; up to
+    /// [`CHANGES_MAX`](maily_journal::table::CHANGES_MAX).
+    ///
+    /// # Errors
+    /// None of it was written.
+    pub async fn suppress_all(
+        &self,
+        subjects: &[Subject],
+        said: Said,
+    ) -> Result<(), SuppressError> {
+        let rows = subjects.iter().map(|subject| {
+            let (key, row) = self.row(subject, said)?;
+            Ok((Bytes::from(key), row))
+        });
+        Ok(self.table.put_all(rows.collect::<Result<_, SuppressError>>()?).await?)
+    }
+
+    fn row(&self, subject: &Subject, said: Said) -> Result<(Vec<u8>, Bytes), SuppressError> {
         let key = subject.key()?;
         let known = self.table.get(&key).and_then(|row| decode(&row));
         let known = known.filter(|known| known.until.is_none_or(|until| until > said.at));
@@ -180,7 +217,7 @@ impl Suppressions {
         let first = known.map_or(said.at, |known| known.first);
         let Said { at: last, reason, message, .. } = said;
         let row = encode(&Suppression { reason, message, first, last, until })?;
-        Ok(self.table.put(&key, row).await?)
+        Ok((key, row))
     }
 
     /// The subject may be written to again: returns when that is on disk and synced. False if it
@@ -208,17 +245,15 @@ impl Suppressions {
         if self.table.is_empty() {
             return None;
         }
-        let mut subject = Subject::new(project, list, mailbox);
-        let of_list = self.get(&subject);
-        let found = of_list.filter(|found| found.holds(now)).or_else(|| {
-            subject.list = "".into();
-            self.get(&subject).filter(|found| found.holds(now))
-        });
-        let found = found.or_else(|| {
-            subject.project = "".into();
-            self.get(&subject).filter(|found| found.holds(now))
-        });
-        found.map(|found| found.reason)
+        let mailbox = written(mailbox);
+        let levels = [(project, list), (project, ""), ("", "")];
+        let asked = levels.iter().skip(usize::from(list.is_empty()));
+        asked.into_iter().find_map(|(project, list)| {
+            let mut key = prefix(project, Some(list)).ok()?;
+            key.extend_from_slice(mailbox.as_bytes());
+            let found = decode(&self.table.get(&key)?)?;
+            found.holds(now).then_some(found.reason)
+        })
     }
 
     /// What is known of a subject, if it is suppressed or was until its time was over.

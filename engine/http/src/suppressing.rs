@@ -8,7 +8,6 @@ use axum::extract::Query;
 use axum::extract::State;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use futures_util::future::try_join_all;
 use hyper::StatusCode;
 use hyper::http::request::Parts as Head;
 
@@ -184,9 +183,7 @@ pub(crate) async fn add(
         })?;
         subjects.push(Subject::new(project, list, &mailbox));
     }
-    // They are synced together.
-    let all = subjects.iter().map(|subject| suppressions.suppress(subject, said));
-    try_join_all(all).await.map_err(not_written)?;
+    suppressions.suppress_all(&subjects, said).await.map_err(not_written)?;
     let suppressed = u32::try_from(count).unwrap_or(u32::MAX);
     Ok(Answer(StatusCode::OK, SuppressedCount { suppressed }))
 }

@@ -2,7 +2,7 @@
 //! little more than its octets, and is found at once.
 //!
 //! ```text
-//! data:   blocks of up to 32 rows
+//! data:   blocks of up to 8 rows
 //! row:    shared | rest | octets of the key behind what it shares with the one before | value
 //! value:  octets, twice | octets           or, of a large one:  its number, twice, and one
 //! slots:  for each row, where its hash leads to: 1 + number of its block, and a piece of the hash
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
 /// Rows of a block: the first has its whole key.
-const BLOCK_ROWS: usize = 32;
+const BLOCK_ROWS: usize = 8;
 /// Octets of a value from which on it is kept by itself, and not copied to be read.
 const LARGE_OCTETS_MIN: usize = 64;
 
@@ -128,11 +128,20 @@ impl Packed {
 
     fn find(&self, block: usize, key: &[u8]) -> Option<Bytes> {
         let mut walk = self.walk(block);
-        let end = (block + 1) * BLOCK_ROWS;
-        while walk.row < end {
-            let value = walk.step()?;
-            if walk.key == key {
-                return Some(value);
+        // So much of the key is that of the row before, which stands before it.
+        let mut same = 0;
+        for _ in 0..BLOCK_ROWS {
+            let (shared, rest) = walk.head()?;
+            let value = walk.value()?;
+            if shared > same {
+                continue;
+            }
+            let wanted = key.get(same..)?;
+            let more = if shared == same { self::shared(rest, wanted) } else { 0 };
+            match (rest.get(more), wanted.get(more)) {
+                (None, None) if shared == same => return Some(value.bytes()),
+                (row, key) if shared < same || row > key => return None,
+                _ => same += more,
             }
         }
         None
@@ -162,7 +171,7 @@ impl Packed {
     fn walk(&self, block: usize) -> Walk<'_> {
         let at = self.blocks.get(block).copied().unwrap_or(self.data.len());
         let rest = self.data.get(at..).unwrap_or_default();
-        Walk { packed: self, row: block * BLOCK_ROWS, rest, key: Vec::new() }
+        Walk { packed: self, rest, key: Vec::new() }
     }
 
     const fn block_mask(&self) -> u32 {
@@ -187,32 +196,56 @@ impl Packed {
 #[derive(Clone, Debug)]
 pub(crate) struct Walk<'a> {
     packed: &'a Packed,
-    /// Which comes next.
-    row: usize,
     rest: &'a [u8],
     /// The key of the row that was passed last.
     pub(crate) key: Vec<u8>,
 }
 
-impl Walk<'_> {
+/// A value where it stands.
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Small(&'a [u8]),
+    Large(&'a Bytes),
+}
+
+impl Value<'_> {
+    fn bytes(self) -> Bytes {
+        match self {
+            Self::Small(octets) => Bytes::copy_from_slice(octets),
+            Self::Large(value) => value.clone(),
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
     /// The next value; its key is in `key`.
     pub(crate) fn step(&mut self) -> Option<Bytes> {
+        let (shared, rest) = self.head()?;
+        self.key.truncate(shared);
+        self.key.extend_from_slice(rest);
+        self.value().map(Value::bytes)
+    }
+
+    /// How much of its key the next row has from the one before, and the rest of it.
+    fn head(&mut self) -> Option<(usize, &'a [u8])> {
         if self.rest.is_empty() {
             return None;
         }
         let (shared, octets) = (read(&mut self.rest), read(&mut self.rest));
         let (rest, behind) = self.rest.split_at_checked(octets)?;
-        self.key.truncate(shared);
-        self.key.extend_from_slice(rest);
         self.rest = behind;
-        self.row += 1;
+        Some((shared, rest))
+    }
+
+    /// Its value, behind its head.
+    fn value(&mut self) -> Option<Value<'a>> {
         let value = read(&mut self.rest);
         if value & 1 == 1 {
-            return self.packed.large.get(value >> 1).cloned();
+            return self.packed.large.get(value >> 1).map(Value::Large);
         }
         let (value, behind) = self.rest.split_at_checked(value >> 1)?;
         self.rest = behind;
-        Some(Bytes::copy_from_slice(value))
+        Some(Value::Small(value))
     }
 }
 
