@@ -48,10 +48,10 @@ FUZZ_TARGETS = $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
 FUZZ = cd fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz
 fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
-	$(FUZZ) build
+	$(FUZZ) build -O
 	@for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/corpus/$$target; echo "== $$target"; \
-		($(FUZZ) run $$target corpus/$$target seeds/$$target -- \
+		($(FUZZ) run -O $$target corpus/$$target seeds/$$target -- \
 			-max_total_time=$(SECONDS) -timeout=25 -rss_limit_mb=1024 -print_final_stats=1 \
 			>$$target.log 2>&1; status=$$?; \
 			grep -E "number_of_executed|peak_rss|panicked|ERROR" $$target.log; \

@@ -69,8 +69,8 @@ section! {
     #[serde(default, deny_unknown_fields)]
     pub struct Bounces, "[bounces]" {
         /// Mail that is written late (by HTTP, or as a template) is sent with a return path in this
-        /// domain, one for each recipient; its MX must lead here. Without it reports go to the
-        /// sender.
+        /// domain, one for each recipient; its MX must lead here, and its SPF record must name the
+        /// addresses that we send from. Without it reports go to the sender.
         domain: Option<Domain> = None, example "b.example.net";
         /// Our own address for complaints (RFC 5965), to register with feedback loops. Everyone may
         /// write to it; a complaint counts only if it holds a link or return path of ours.

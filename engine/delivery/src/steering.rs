@@ -3,17 +3,32 @@
 //! code and the command; it is steered as a host that does not answer is: with fewer connections,
 //! and a rest when all fail. Other sources and other sites go on.
 
+use std::time::Duration;
+
 use maily_core::bounce::classify::Rules;
 use maily_core::bounce::reason::Class;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
 
+/// The least and the longest time that a host is believed when it says how long to wait.
+const WAIT_MIN: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(4 * 3_600);
+
 /// Has each outcome reach as far as its words say, heard from this host. What becomes of the
-/// message does not change.
-pub fn steer(rules: &Rules, host: &str, outcomes: &mut [(RecipientIndex, Outcome)]) {
+/// message does not change. Gives how long to wait before the next try, where the host says so.
+pub fn steer(
+    rules: &Rules,
+    host: &str,
+    outcomes: &mut [(RecipientIndex, Outcome)],
+) -> Option<Duration> {
+    let mut wait = None;
     for (_, outcome) in outcomes {
-        if let Some(scope) = reach(rules, host, outcome) {
+        let Some(class) = class(rules, host, outcome) else { continue };
+        if matches!(class, Class::RateLimited | Class::Greylisted) {
+            wait = wait.max(told(outcome.diagnosis().text()));
+        }
+        if let Some(scope) = reach(class, outcome) {
             match outcome {
                 Outcome::Deferred { scope: known, .. } | Outcome::Bounced { scope: known, .. } => {
                     *known = scope;
@@ -22,15 +37,41 @@ pub fn steer(rules: &Rules, host: &str, outcomes: &mut [(RecipientIndex, Outcome
             }
         }
     }
+    wait
+}
+
+/// What a reply is about, if a rule says so. Without one only numbers have spoken, and these have
+/// been heard.
+fn class(rules: &Rules, host: &str, outcome: &Outcome) -> Option<Class> {
+    outcome.diagnosis().code?;
+    let verdict = rules.of_outcome(outcome, host)?;
+    verdict.line.map(|_| verdict.reason.class())
+}
+
+/// How long to wait, as a host says it: `try again in 300 seconds`, `retry after 5 minutes`.
+fn told(text: &str) -> Option<Duration> {
+    let words: Vec<_> = text.split([' ', ',', ';', '(', ')', '.']).collect();
+    words.windows(3).find_map(|words| {
+        let [before, number, unit] = words else { return None };
+        let before = before.to_ascii_lowercase();
+        if !["in", "after", "for", "wait", "within", "least"].contains(&&*before) {
+            return None;
+        }
+        let number: u64 = number.parse().ok()?;
+        let unit = unit.to_ascii_lowercase();
+        let seconds = match unit.get(..3).unwrap_or(&unit) {
+            "s" | "sec" => 1,
+            "m" | "min" => 60,
+            "h" | "hou" => 3_600,
+            _ => return None,
+        };
+        Some(Duration::from_secs(number.checked_mul(seconds)?).clamp(WAIT_MIN, WAIT_MAX))
+    })
 }
 
 /// How far a reply reaches, if its words say something else than its code.
-fn reach(rules: &Rules, host: &str, outcome: &Outcome) -> Option<Scope> {
-    outcome.diagnosis().code?;
-    let verdict = rules.of_outcome(outcome, host)?;
-    // Without a rule only numbers have spoken, and these have been heard.
-    verdict.line?;
-    match (verdict.reason.class(), outcome.scope()?) {
+fn reach(class: Class, outcome: &Outcome) -> Option<Scope> {
+    match (class, outcome.scope()?) {
         (Class::RateLimited | Class::Reputation, Scope::Recipient | Scope::Message) => {
             Some(Scope::Host)
         }
@@ -91,5 +132,19 @@ mod tests {
         let text = "Greylisted, please try again in 300 seconds";
         let outcome = steered(Scope::Host, 421, "4.7.1", text);
         assert_eq!(outcome.scope(), Some(Scope::Recipient));
+    }
+
+    #[test]
+    fn a_host_that_says_how_long_to_wait_is_believed_within_bounds() {
+        let wait = |text| told(text).map(|wait| wait.as_secs());
+        assert_eq!(wait("Greylisted, please try again in 300 seconds"), Some(300));
+        assert_eq!(wait("retry after 5 minutes."), Some(300));
+        assert_eq!(wait("wait at least 2 hours, please"), Some(7_200));
+        assert_eq!(wait("try again in 1 s"), Some(10));
+        assert_eq!(wait("come back in 99999999999999999999 hours"), None);
+        assert_eq!(wait("come back in 9999999999999 hours"), Some(4 * 3_600));
+        for text in ["", "in 5", "after 3 tries", "in two minutes", "5 minutes"] {
+            assert_eq!(wait(text), None, "{text}");
+        }
     }
 }

@@ -146,8 +146,9 @@ pub async fn run(
         let mut outcomes = deliver(&mut connection, &job.delivery).await;
         let now = shared.clock.now();
         let micros = now.since(begun).as_micros() as u64;
-        steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
+        let wait = steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
         let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
+        let retry_after = retry_after.or(wait);
         let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
         let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
