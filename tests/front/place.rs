@@ -56,15 +56,13 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let world = World::behaving(folder.path(), behaviour);
         let (api, public) = (free(), free());
-        let port = public.port();
         let more = format!(
             "[registry]\nfolder = \"{0}/registry\"\n\
              [http.api]\nlisten = \"{api}\"\n[http.admin]\nlisten = \"{0}/admin.sock\"\n\
-             [http.public]\nlisten = \"127.0.0.1:{port}\"\n\
-             base_url = \"http://127.0.0.1:{port}\"\n{more}",
+             [http.public]\nlisten = \"{public}\"\n\
+             base_url = \"http://{public}\"\n{more}",
             folder.path().display(),
         );
-        let public = SocketAddr::from(([127, 0, 0, 1], port));
         let daemon = Daemon::start(folder.path(), world.dns, world.sink.port(), &more);
         let mut this = Self { world, daemon, api, public, token: String::new(), folder };
         this.wait_until_it_answers();
@@ -75,8 +73,9 @@ impl Place {
     }
 
     /// SMTP is answered a moment before HTTP.
-    fn wait_until_it_answers(&self) {
+    fn wait_until_it_answers(&mut self) {
         wait_for("HTTP", || {
+            self.daemon.must_run();
             let socket = self.folder.path().join("admin.sock");
             let admin = std::os::unix::net::UnixStream::connect(socket).is_ok();
             let open = |address| TcpStream::connect(address).is_ok();

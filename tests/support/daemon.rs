@@ -84,11 +84,16 @@ impl Daemon {
 
     fn wait_until_it_listens(&mut self) {
         wait_for("the daemon to listen", || {
-            if let Some(status) = self.process.0.try_wait().unwrap() {
-                panic!("the daemon ended with {status}: {}", self.log());
-            }
+            self.must_run();
             TcpStream::connect(self.smtps).is_ok()
         });
+    }
+
+    /// Fails with what it said if it has ended.
+    pub(crate) fn must_run(&mut self) {
+        if let Some(status) = self.process.0.try_wait().unwrap() {
+            panic!("the daemon ended with {status}: {}", self.log());
+        }
     }
 
     /// Another file of its configuration, read after the first.

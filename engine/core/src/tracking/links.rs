@@ -1,5 +1,8 @@
 //! The URLs of a message that lead back to us, and where they lead.
 
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+
 use crate::mail::address::Domain;
 use crate::mail::address::Mailbox;
 use crate::mail::envelope::RecipientIndex;
@@ -153,12 +156,20 @@ impl Links {
     }
 }
 
-/// Whether the authority of a URL is the loopback interface.
+/// Whether the authority of a URL is the loopback interface (RFC 1122 3.2.1.3, RFC 4291 2.5.3).
 fn is_this_machine(rest: &str) -> bool {
     let authority = rest.split('/').next().unwrap_or_default();
-    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let in_brackets = |host: &str| host.ends_with(']') || !host.contains(':');
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if in_brackets(host) && !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
     let is_port = port.bytes().all(|octet| octet.is_ascii_digit());
-    is_port && ["localhost", "127.0.0.1", "[::1]"].contains(&host)
+    let is_loopback = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) => literal.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
+    };
+    is_port && (is_loopback || host == "localhost")
 }
 
 #[cfg(test)]
@@ -184,18 +195,31 @@ mod tests {
             ("https://t.example.net/mail/", "https://t.example.net/mail"),
             ("http://127.0.0.1:8025/", "http://127.0.0.1:8025"),
             ("http://[::1]:80", "http://[::1]:80"),
+            ("http://127.64.3.2:8025", "http://127.64.3.2:8025"),
+            ("http://[::1]", "http://[::1]"),
             ("http://localhost", "http://localhost"),
         ] {
             assert_eq!(links(url).unwrap().base_url(), kept);
         }
-        for url in
-            ["", "t.example.net", "ftp://t.example.net", "https://t.example/?a", "https://a#b"]
-        {
+        for url in [
+            "",
+            "t.example.net",
+            "ftp://t.example.net",
+            "https://t.example/?a",
+            "https://a#b",
+            "http://::1",
+        ] {
             assert_eq!(links(url).unwrap_err(), InvalidBaseUrl::NotAUrl, "{url}");
         }
-        for url in
-            ["http://t.example", "http://localhost.evil.example", "http://127.0.0.1:x.example"]
-        {
+        for url in [
+            "http://t.example",
+            "http://localhost.evil.example",
+            "http://127.0.0.1:x.example",
+            "http://128.0.0.1",
+            "http://127.1",
+            "http://[::2]:80",
+            "http://[::1",
+        ] {
             assert_eq!(links(url).unwrap_err(), InvalidBaseUrl::NotHttps, "{url}");
         }
         let of = |octets: usize| links(&format!("https://t.example/{}", "a".repeat(octets - 18)));
