@@ -1,11 +1,17 @@
 //! Who is not written to, as operators and applications say it.
 
+use std::process::Command;
+
 use maily::sink::behaviour::Behaviour;
 use serde_json::Value;
 use serde_json::json;
 
 use crate::place::Place;
+use crate::support::daemon::PASSWORD;
+use crate::support::daemon::USER;
+use crate::support::process::run;
 use crate::support::process::wait_for;
+use crate::support::tools::tool;
 use crate::support::world::DOMAIN;
 
 fn rows(place: &Place, query: &str) -> Vec<Value> {
@@ -112,4 +118,38 @@ fn operators_import_export_and_suppress_for_everybody() {
     place.maily(&["suppress", "remove", &format!("dan@{DOMAIN}")]);
     let said = place.maily(&["suppress", "check", &format!("dan@{DOMAIN}")]);
     assert!(said.contains("nothing is known"), "{said}");
+}
+
+#[test]
+fn who_is_written_to_by_nobody_gets_no_mail_by_smtp_and_the_sender_hears_it() {
+    let place = Place::new(Behaviour::Accept);
+    let [ann, bob, writer] = ["ann", "bob", "writer"].map(|name| format!("{name}@{DOMAIN}"));
+    place.maily(&["suppress", "add", &ann.to_uppercase()]);
+    // Mail by SMTP belongs to no project.
+    place.maily(&["suppress", "add", &bob, "--project", "shop"]);
+    let send = |to: &str| {
+        let server = place.daemon.smtp.to_string();
+        let mut swaks = Command::new(tool("swaks"));
+        swaks.args(["--server", &server, "--from", &writer, "--to", to, "--tls"]);
+        run(swaks.args(["--auth-user", USER, "--auth-password", PASSWORD]));
+    };
+    let came = |count: usize, to: &str| {
+        let kept = place.world.kept(count);
+        let to = format!("RCPT TO:<{to}>");
+        kept.into_iter().filter(|kept| kept.envelope.contains(&to)).collect::<Vec<_>>()
+    };
+    send(&format!("{ann},{bob}"));
+    assert_eq!(came(2, &bob).len(), 1);
+    let reports = came(2, &writer);
+    let text = String::from_utf8_lossy(reports[0].body()).into_owned();
+    for words in ["Status: 5.7.1", "suppressed for all mail", &ann] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    send(&ann);
+    assert_eq!(came(3, &writer).len(), 2);
+    // A report reaches also those who are not written to otherwise.
+    place.maily(&["suppress", "add", &writer]);
+    send(&ann);
+    assert_eq!(came(4, &writer).len(), 3);
+    assert_eq!(came(4, &ann).len(), 0, "whatever came");
 }

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use serde_json::Map;
 use serde_json::Value;
 
+use maily_core::event::SuppressionReason;
 use maily_core::mail::address::Domain;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::envelope::ReversePath;
+use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
+use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
 use maily_core::queue::action::Attempt;
@@ -17,6 +21,7 @@ use maily_core::smtp::delivery::Delivery;
 use maily_spool::body::Body;
 use maily_spool::submission::Stored;
 
+use crate::dropping::Veto;
 use crate::turns::Written;
 
 /// RFC 5321 4.5.3.1.8: so many recipients every server takes in one transaction, and many no more.
@@ -31,6 +36,8 @@ pub struct Job {
     pub stored: Arc<Stored>,
     /// What is sent.
     pub delivery: Delivery,
+    /// Recipients that are not tried at all, and why.
+    pub refused: Vec<(RecipientIndex, Outcome)>,
     /// What plugins found out about its recipient.
     pub found: Map<String, Value>,
     /// Whether it is made for this try alone.
@@ -44,6 +51,34 @@ impl Job {
     pub fn is_bound_late(&self) -> bool {
         matches!(self.stored.submission.body, Body::Template { .. })
     }
+
+    /// Takes out recipients whom nobody may write to. Mail that is bound late is looked at when it
+    /// is written, with its project and list. Reports go through: their reader has written to us.
+    pub fn refuse(&mut self, veto: &dyn Veto) {
+        if self.is_bound_late() || matches!(self.delivery.reverse_path, ReversePath::Null) {
+            return;
+        }
+        let refused = &mut self.refused;
+        self.delivery.recipients.retain(|(index, recipient)| {
+            let reason = veto.why_nobody(&recipient.forward_path.0);
+            refused.extend(reason.map(|reason| (*index, suppressed(reason))));
+            reason.is_none()
+        });
+    }
+}
+
+/// RFC 3463 3.8: X.7.1, the sender is not authorised to write to this recipient. Whoever handed it
+/// in by SMTP was told that it is taken, so they are told that it is not sent (RFC 5321 6.1).
+fn suppressed(reason: SuppressionReason) -> Outcome {
+    let why = match reason {
+        SuppressionReason::Unsubscribed => "they unsubscribed from all mail",
+        SuppressionReason::Complained => "they complained about mail",
+        SuppressionReason::Bounced => "it was found dead",
+        SuppressionReason::Operator => "the operator said so",
+    };
+    let text = format!("not sent, as this address is suppressed for all mail: {why}");
+    let diagnosis = Diagnosis::ours(EnhancedStatus::new(5, 7, 1), Blame::Config, &text);
+    Outcome::Bounced { scope: Scope::Recipient, diagnosis }
 }
 
 /// The recipients of a message at this domain that are not settled.
@@ -79,8 +114,8 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         smtputf8: envelope.smtputf8,
         content: Content { head: bytes::Bytes::new(), message },
     };
-    let found = Map::new();
-    Some(Job { attempt, stored, delivery, found, alone: false, written: None })
+    let (refused, found) = (Vec::new(), Map::new());
+    Some(Job { attempt, stored, delivery, refused, found, alone: false, written: None })
 }
 
 /// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for

@@ -37,8 +37,8 @@ use maily_spool::spool::Spool;
 use maily_spool::submission::Stored;
 
 use crate::dropping::Addressed;
-use crate::dropping::Dropped;
 use crate::dropping::Unbound;
+use crate::dropping::Veto;
 use crate::hooks;
 
 /// Mailings that are kept compiled; the one that was not used for the longest time goes first.
@@ -59,12 +59,6 @@ pub trait Shelf: Send + Sync {
     fn version(&self, project: &str, name: &str) -> Option<u64>;
     /// The template of this name in this project, as it is now.
     fn find(&self, project: &str, name: &str) -> Option<Named>;
-}
-
-/// Who may still say no when a message's turn has come.
-pub trait Veto: Send + Sync {
-    /// Why this message is not sent after all; none if it is.
-    fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped>;
 }
 
 /// Whom a binder asks.
@@ -148,6 +142,11 @@ impl Binder {
         let message = ready.compiled.render(to, &binding, &rendering);
         let message = message.map_err(|error| ready.unrendered(&error))?;
         hooks::edited(&message, &edits)
+    }
+
+    /// Who may say no to a message that is written already.
+    pub fn veto(&self) -> &dyn Veto {
+        self.veto.as_ref()
     }
 
     /// Where reports about this recipient's message come back to, if they come back to us.

@@ -328,6 +328,12 @@ impl Dispatcher {
             return self.scheduler.forget(self.clock.now(), ticket);
         };
         job.found = found;
+        job.refuse(self.signing.veto());
+        if job.delivery.recipients.is_empty() {
+            self.flying -= 1;
+            self.release(&released);
+            return self.report(&released, &job.stored, job.refused, Tried::default());
+        }
         if let Some(job) = self.signing.sign(job) {
             self.send(job);
         }
@@ -373,11 +379,17 @@ impl Dispatcher {
         match unmade {
             Unmade::Failed(outcome) => {
                 tracing::warn!(id = %job.attempt.id, why = outcome.diagnosis().text(), "not sent");
-                let outcomes = all.map(|(index, _)| (*index, outcome.clone())).collect();
+                let outcomes = all.map(|(index, _)| (*index, outcome.clone()));
+                let outcomes = outcomes.chain(job.refused.iter().cloned()).collect();
                 self.report(&job.attempt, &job.stored, outcomes, Tried::default());
             }
             Unmade::Dropped(dropped) => {
-                self.scheduler.forget(self.clock.now(), job.attempt.ticket);
+                if job.refused.is_empty() {
+                    self.scheduler.forget(self.clock.now(), job.attempt.ticket);
+                } else {
+                    let refused = job.refused.clone();
+                    self.report(&job.attempt, &job.stored, refused, Tried::default());
+                }
                 let recipients: Vec<_> = all.map(|(index, _)| *index).collect();
                 self.reporter.drop(job.attempt.id, &recipients, &dropped);
             }
@@ -410,6 +422,7 @@ impl Dispatcher {
             Told::Finished { job, outcomes, peer, dsn, micros, free, retry_after } => {
                 self.flying -= 1;
                 let tried = Tried { peer, dsn, micros, retry_after };
+                let outcomes = [outcomes, job.refused].concat();
                 self.report(&job.attempt, &job.stored, outcomes, tried);
                 if let Some(free) = free {
                     self.connections.offer(job.attempt.lane, free);

@@ -34,3 +34,11 @@ pub enum Unbound {
     /// It cannot be written, now or ever.
     Failed(Outcome),
 }
+
+/// Who may still say no when a message's turn has come.
+pub trait Veto: Send + Sync {
+    /// Why this message is not sent after all; none if it is.
+    fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped>;
+    /// Why nobody's mail is sent to them, whatever it is; none if some is. Must not block.
+    fn why_nobody(&self, to: &Mailbox) -> Option<SuppressionReason>;
+}

@@ -38,6 +38,7 @@ use crate::attempt::Job;
 use crate::binding::Binder;
 use crate::dropping::Dropped;
 use crate::dropping::Unbound;
+use crate::dropping::Veto;
 use crate::hooks;
 use crate::turns::Flow;
 use crate::turns::Turns;
@@ -122,6 +123,11 @@ impl Signing {
     pub fn retool(&mut self, tools: Tools) {
         self.tools = tools;
         self.kept.clear();
+    }
+
+    /// Who may say no to it.
+    pub fn veto(&self) -> &dyn Veto {
+        self.tools.binder.veto()
     }
 
     /// The try at once, if it needs no signature or has one already.

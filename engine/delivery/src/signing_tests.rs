@@ -31,7 +31,6 @@ use super::*;
 use crate::binding::Asked;
 use crate::binding::Named;
 use crate::binding::Shelf;
-use crate::binding::Veto;
 use crate::dropping::Addressed;
 
 /// A clock that moves on by a second at each look, so that no two signatures are alike.
@@ -62,6 +61,10 @@ impl Veto for Nobody {
         let gone = addressed.to.to_string().starts_with("gone@");
         let of_news = addressed.mailing.list_name() == "news";
         (gone && of_news).then_some(Dropped::Suppressed(SuppressionReason::Unsubscribed))
+    }
+
+    fn why_nobody(&self, _: &Mailbox) -> Option<SuppressionReason> {
+        None
     }
 }
 
@@ -133,7 +136,8 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
     };
     let stored = Arc::new(Stored { submission, unsettled: Vec::new() });
     let found = serde_json::Map::new();
-    Job { attempt, stored, delivery, found, alone: false, written: None }
+    let refused = Vec::new();
+    Job { attempt, stored, delivery, refused, found, alone: false, written: None }
 }
 
 fn head(job: &Job) -> String {

@@ -246,8 +246,9 @@ impl Suppressions {
             return None;
         }
         let mailbox = written(mailbox);
+        let same = usize::from(list.is_empty()) + usize::from(project.is_empty());
         let levels = [(project, list), (project, ""), ("", "")];
-        let asked = levels.iter().skip(usize::from(list.is_empty()));
+        let asked = levels.iter().skip(same);
         asked.into_iter().find_map(|(project, list)| {
             let mut key = prefix(project, Some(list)).ok()?;
             key.extend_from_slice(mailbox.as_bytes());

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
+use maily_core::event::SuppressionReason;
+use maily_core::mail::address::Mailbox;
 use maily_core::render::mailing::Mailing;
 use maily_core::tracking::links::Links;
 use maily_delivery::binding::Asked;
 use maily_delivery::binding::Binder;
 use maily_delivery::binding::Named;
 use maily_delivery::binding::Shelf;
-use maily_delivery::binding::Veto;
 use maily_delivery::dropping::Addressed;
 use maily_delivery::dropping::Dropped;
+use maily_delivery::dropping::Veto;
 use maily_events::suppression::Suppressions;
 use maily_http::templates::parts;
 use maily_ingress::door::FrontDoor;
@@ -91,5 +93,9 @@ impl Veto for Late {
         self.suppressions
             .is_suppressed(self.clock.now(), project, list, addressed.to)
             .map(Dropped::Suppressed)
+    }
+
+    fn why_nobody(&self, to: &Mailbox) -> Option<SuppressionReason> {
+        self.suppressions.is_suppressed(self.clock.now(), "", "", to)
     }
 }
