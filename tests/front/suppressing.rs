@@ -152,4 +152,6 @@ fn who_is_written_to_by_nobody_gets_no_mail_by_smtp_and_the_sender_hears_it() {
     send(&ann);
     assert_eq!(came(4, &writer).len(), 3);
     assert_eq!(came(4, &ann).len(), 0, "whatever came");
+    let metrics = place.daemon.ask("/metrics").1;
+    assert!(metrics.contains("\nmaily_failures_total{reason=\"rejected\"} 3\n"), "{metrics}");
 }

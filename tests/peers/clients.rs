@@ -171,6 +171,7 @@ fn prometheus_reads_the_metrics() {
         "maily_recipients_accepted_total=1",
         "maily_recipients_total{delivered}=1",
         "maily_recipients_total{bounced}=0",
+        "maily_failures_total{greylisting}=0",
         "maily_attempts_total=1",
         "maily_attempts_tls_total=1",
         "maily_delivery_seconds_count=1",

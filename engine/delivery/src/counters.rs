@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use maily_core::bounce::reason::Reason;
 use maily_core::event::Peer;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Settlement;
@@ -23,6 +24,8 @@ pub struct Counters {
     pub expired: AtomicU64,
     /// They were not sent to after all: suppressed, or taken back by the sender.
     pub dropped: AtomicU64,
+    /// Why recipients were not sent to, at each try.
+    pub failures: Failures,
     /// The reply to the final dot was lost.
     pub in_doubt: AtomicU64,
     /// Reports that were written to senders.
@@ -41,6 +44,32 @@ pub struct Counters {
     pub queue: Queue,
     /// Turns of the loop: it moves as long as this does.
     pub turns: AtomicU64,
+}
+
+/// Tries that failed, by reason.
+#[derive(Debug)]
+pub struct Failures([AtomicU64; Reason::ALL.len()]);
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Failures {
+    /// One more.
+    pub fn count(&self, reason: Reason) {
+        // `ALL` has the reasons in their order.
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Each reason's word, with its tries.
+    pub fn read(&self) -> Vec<(&'static str, u64)> {
+        let all = Reason::ALL.iter().zip(&self.0);
+        all.map(|(reason, counter)| (reason.word(), counter.load(Ordering::Relaxed))).collect()
+    }
 }
 
 /// The queue at the last turn of the loop.
@@ -98,5 +127,20 @@ impl Counters {
         if matches!(outcome, Outcome::InDoubt(_)) {
             self.in_doubt.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_counter_of_its_own() {
+        let failures = Failures::default();
+        for (number, reason) in Reason::ALL.iter().enumerate() {
+            (0..=number).for_each(|_| failures.count(*reason));
+        }
+        let expected = Reason::ALL.iter().map(|reason| reason.word()).zip(1..);
+        assert_eq!(failures.read(), expected.collect::<Vec<_>>());
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use maily_core::bounce::classify::Rules;
 use maily_core::bounce::fate::Fate;
 use maily_core::bounce::fate::Remote;
 use maily_core::bounce::owed::Circumstances;
@@ -72,6 +73,7 @@ pub struct Reporter {
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
     delay_notice_after: Duration,
+    rules: Arc<Rules>,
     telling: watch::Sender<Reporting>,
     owed: mpsc::Sender<Owed>,
     writing: JoinHandle<()>,
@@ -88,6 +90,7 @@ impl Reporter {
     ) -> Self {
         let (owed, owing) = mpsc::channel(OWED_MAX);
         let delay_notice_after = reporting.delay_notice_after;
+        let rules = Arc::clone(&reporting.rules);
         let (telling, reporting) = watch::channel(reporting);
         let writer = Writer {
             spool: spool.clone(),
@@ -97,12 +100,13 @@ impl Reporter {
             reporting,
         };
         let writing = tokio::spawn(writer.run(owing));
-        Self { spool, events, clock, counters, delay_notice_after, telling, owed, writing }
+        Self { spool, events, clock, counters, delay_notice_after, rules, telling, owed, writing }
     }
 
     /// Reports by other settings from now on.
     pub fn reload(&mut self, reporting: Reporting) {
         self.delay_notice_after = reporting.delay_notice_after;
+        self.rules = Arc::clone(&reporting.rules);
         self.telling.send_replace(reporting);
     }
 
@@ -111,8 +115,12 @@ impl Reporter {
         let now = self.clock.now();
         self.counters.attempted(report.peer.as_ref());
         let age = now.since(report.stored.submission.ready_at());
+        let host = report.peer.as_ref().map_or("", |peer| &peer.host);
         for (_, outcome, settlement) in &report.recipients {
             self.counters.count(outcome, *settlement);
+            if let Some(verdict) = self.rules.of_outcome(outcome, host) {
+                self.counters.failures.count(verdict.reason);
+            }
             if *settlement == Settlement::Done {
                 self.counters.latency.count(age);
             }

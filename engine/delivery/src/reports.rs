@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use maily_core::bounce::classify::Rules;
 use maily_core::bounce::dsn;
 use maily_core::bounce::fate::Fate;
 use maily_core::bounce::fate::Report;
@@ -62,6 +63,8 @@ pub struct Reporting {
     pub expire_after: Duration,
     /// Names for reports, from where all messages get theirs.
     pub ids: Arc<Mutex<QueueIdSource>>,
+    /// By what failures are counted.
+    pub rules: Arc<Rules>,
 }
 
 /// What a sender is owed about a message. It does not hold the message, so that many may wait.

@@ -162,6 +162,8 @@ impl Health {
         ];
         let help = "What attempts came to, for each recipient.";
         text.counters("maily_recipients_total", help, "outcome", &outcomes);
+        let help = "Attempts that failed, for each recipient, by what was said.";
+        text.counters("maily_failures_total", help, "reason", &counters.failures.read());
         let help = "Recipients whose last reply was lost.";
         text.counter("maily_recipients_in_doubt_total", help, read(&counters.in_doubt));
         let attempts = read(&counters.attempts);

@@ -372,6 +372,7 @@ fn settings(
         delay_notice_after: config.retry.delay_notice_after,
         expire_after: config.retry.expire_after,
         ids: Arc::clone(&door.ids),
+        rules: Arc::clone(&late.rules),
     };
     let plugins = Arc::clone(&late.plugins);
     let shared = Arc::new(sending(config, clock, late)?);

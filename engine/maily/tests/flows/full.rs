@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use maily::clock::WallClock;
+use maily_core::bounce::classify::Rules;
 use maily_core::bounce::fate::Fate;
 use maily_core::clock::{Clock, Timestamp};
 use maily_core::event::ReportKind;
@@ -90,6 +91,7 @@ impl Place {
             delay_notice_after: Duration::from_secs(3_600),
             expire_after: Duration::from_secs(7_200),
             ids: Arc::new(Mutex::new(QueueIdSource::new(1))),
+            rules: Arc::new(Rules::shipped().unwrap()),
         };
         let (spool_too, counters_too) = (spool.clone(), Arc::clone(&counters));
         let (_decided, reporting) = tokio::sync::watch::channel(reporting);
