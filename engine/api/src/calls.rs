@@ -3,10 +3,15 @@
 
 use crate::audit::AuditEntry;
 use crate::call::Call;
+use crate::directive::Directive;
+use crate::directive::DirectiveRequest;
 use crate::event::Event;
+use crate::live::Transcript;
+use crate::live::TranscriptsQuery;
 use crate::message::Cancelled;
 use crate::message::InjectRequest;
 use crate::message::InjectResponse;
+use crate::overview::Overview;
 use crate::page::Page;
 use crate::page::ROWS_MAX;
 use crate::plugin::Plugin;
@@ -18,6 +23,7 @@ use crate::project::SenderDomains;
 use crate::session::Jwt;
 use crate::session::JwtRequest;
 use crate::session::Whoami;
+use crate::story::Story;
 use crate::suppression::SuppressRequest;
 use crate::suppression::SuppressedCount;
 use crate::suppression::Suppression;
@@ -29,11 +35,15 @@ use crate::template::TemplateVersion;
 use crate::token::NewToken;
 use crate::token::Token;
 use crate::token::TokenRequest;
+use crate::view::ViewInfo;
+use crate::view::ViewQuery;
+use crate::view::Window;
 use crate::webhook::DeadLetter;
 use crate::webhook::NewWebhook;
 use crate::webhook::ReplayRequest;
 use crate::webhook::Webhook;
 use crate::webhook::WebhookRequest;
+use crate::why::Why;
 
 fn get<T>(segments: &[&str]) -> Call<T> {
     Call::new("GET", segments)
@@ -259,4 +269,85 @@ pub fn roll_back_plugin(name: &str) -> Call<Plugin> {
 /// The audit log.
 pub fn audit(after: Option<&str>) -> Call<Page<AuditEntry>> {
     rows(&["v1", "audit"], after)
+}
+
+/// All at a glance.
+pub fn overview() -> Call<Overview> {
+    get(&["v1", "overview"])
+}
+
+/// The same, each second: a stream of events `overview`.
+pub fn overview_stream() -> Call<()> {
+    get(&["v1", "overview", "stream"])
+}
+
+/// The views that there are.
+pub fn views() -> Call<Vec<ViewInfo>> {
+    get(&["v1", "views"])
+}
+
+/// A window on a view.
+pub fn view(name: &str, query: &ViewQuery) -> Call<Window> {
+    in_sight(get(&["v1", "views", name]), query)
+}
+
+/// The same as it changes: a stream of an event `window` and events `diff`.
+pub fn view_stream(name: &str, query: &ViewQuery) -> Call<()> {
+    in_sight(get(&["v1", "views", name, "stream"]), query)
+}
+
+fn in_sight<T>(call: Call<T>, query: &ViewQuery) -> Call<T> {
+    call.ask("filter", query.filter.as_deref())
+        .ask("sort", query.sort.as_deref())
+        .ask("group", query.group.as_deref())
+        .ask("offset", query.offset.map(|offset| offset.to_string()).as_deref())
+        .ask("limit", query.limit.map(|limit| limit.to_string()).as_deref())
+}
+
+/// Why mail waits.
+pub fn why(selector: Option<&str>) -> Call<Why> {
+    get(&["v1", "why"]).ask("selector", selector)
+}
+
+/// What operators have said of waiting mail, the latest first.
+pub fn directives(after: Option<&str>) -> Call<Page<Directive>> {
+    rows(&["v1", "directives"], after)
+}
+
+/// Something to be done with waiting mail.
+pub fn direct(request: &DirectiveRequest) -> Call<Directive> {
+    Call::new("POST", &["v1", "directives"]).send(request)
+}
+
+/// How far a directive has come.
+pub fn directive(id: &str) -> Call<Directive> {
+    get(&["v1", "directives", id])
+}
+
+/// A directive is taken back.
+pub fn undo_directive(id: &str) -> Call<Directive> {
+    Call::new("DELETE", &["v1", "directives", id])
+}
+
+/// The life of a message.
+pub fn story(message: &str) -> Call<Story> {
+    get(&["v1", "messages", message, "story"])
+}
+
+/// What was said in a session.
+pub fn transcript(session: &str) -> Call<Transcript> {
+    get(&["v1", "sessions", session, "transcript"])
+}
+
+/// The same as it is said: a stream of events `line`.
+pub fn transcript_stream(session: &str) -> Call<()> {
+    get(&["v1", "sessions", session, "transcript", "stream"])
+}
+
+/// What was said in sessions that are over, the last first.
+pub fn transcripts(query: &TranscriptsQuery) -> Call<Vec<Transcript>> {
+    get(&["v1", "transcripts"])
+        .ask("site", query.site.as_deref())
+        .ask("source", query.source.as_deref())
+        .ask("failed", query.failed.then_some("true"))
 }
