@@ -84,6 +84,11 @@ impl Judge {
         seen.begun = now;
     }
 
+    /// An operator has hosts tried at once that were left alone.
+    pub(crate) fn on_hurry(&mut self) {
+        self.lanes.values_mut().for_each(|seen| seen.failures = 0);
+    }
+
     /// Whether the host failed, or worked; none if it was not tried.
     pub(crate) fn on_end(&mut self, site: &str, source: SourceIndex, failed: Option<bool>) {
         let seen = self.seen(site, source);

@@ -35,6 +35,7 @@ pub(crate) fn policy(chance: &mut Chance, sources: u16) -> (Policy, Bounds, Boun
         sites: [("site0".into(), own)].into_iter().collect(),
         sources: (0..u32::from(sources)).map(share).collect(),
         pools: vec![pool("default", all, &[]), pool("few", few, &["shop"])],
+        ..Policy::default()
     };
     (policy, bounds, strict)
 }

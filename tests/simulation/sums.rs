@@ -17,10 +17,13 @@ pub(crate) struct Sums {
     pub(crate) too_late: u64,
     pub(crate) closes: u64,
     pub(crate) duplicates: u64,
+    pub(crate) holds: u64,
+    pub(crate) refused: u64,
+    pub(crate) hurried: u64,
 }
 
 impl Sums {
-    fn fields(&mut self) -> [&mut u64; 14] {
+    fn fields(&mut self) -> [&mut u64; 17] {
         [
             &mut self.attempts,
             &mut self.delivered,
@@ -36,6 +39,9 @@ impl Sums {
             &mut self.too_late,
             &mut self.closes,
             &mut self.duplicates,
+            &mut self.holds,
+            &mut self.refused,
+            &mut self.hurried,
         ]
     }
 

@@ -1,5 +1,6 @@
 //! A world: messages, domains, sites with moods, sources, an operator, and a daemon that restarts.
 
+mod directing;
 mod happenings;
 
 use std::cmp::Reverse;
@@ -33,6 +34,7 @@ use crate::judge::Judge;
 use crate::peers::Mood;
 use crate::setup;
 use crate::sums::Sums;
+use crate::world::directing::Held;
 
 const START: Timestamp = Timestamp::from_secs(1_000_000);
 /// How long a look-up takes at most, and so how late what waits for it may expire.
@@ -41,6 +43,8 @@ const LOOK_UP_MAX: u64 = 30;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Steps of one run; more mean that it goes in circles.
 const STEPS_MAX: u32 = 400_000;
+/// What an operator says who gives mail up.
+const REFUSED: &str = "refused by the operator";
 const TENANTS: [&str; 4] = ["", "shop", "bank", "club"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +54,10 @@ enum Event {
     Suspend,
     Resume,
     Cancel,
+    Hold,
+    Lift,
+    Refuse,
+    Hurry,
     Restart,
     /// From here on all is well, so that all must end.
     Peace,
@@ -98,6 +106,7 @@ pub(crate) struct World {
     parts: BTreeMap<Key, Part>,
     by_expiry: BTreeSet<(Timestamp, Key)>,
     suspended: Vec<Suspension>,
+    held: Vec<Held>,
     events: BinaryHeap<Reverse<(Timestamp, u32, u32, Event)>>,
     count: u32,
     epoch: u32,
@@ -138,6 +147,7 @@ impl World {
             parts: BTreeMap::new(),
             by_expiry: BTreeSet::new(),
             suspended: Vec::new(),
+            held: Vec::new(),
             events: BinaryHeap::new(),
             count: 0,
             epoch: 0,
@@ -166,6 +176,10 @@ impl World {
             (Event::Suspend, self.chance.roll(6)),
             (Event::Resume, self.chance.roll(6)),
             (Event::Cancel, self.chance.roll(6)),
+            (Event::Hold, self.chance.roll(6)),
+            (Event::Lift, self.chance.roll(6)),
+            (Event::Refuse, self.chance.roll(3)),
+            (Event::Hurry, self.chance.roll(6)),
             (Event::Restart, self.chance.roll(3)),
         ];
         for (event, times) in happen {
@@ -195,6 +209,9 @@ impl World {
                 self.act(action);
             }
             self.check();
+            if self.chance.once_in(20) {
+                self.check_causes();
+            }
             if self.peace.is_some() && self.parts.is_empty() && self.flying == 0 {
                 return self.sums;
             }
@@ -214,20 +231,6 @@ impl World {
             }
         }
         panic!("{} parts never end", self.parts.len());
-    }
-
-    /// Each part is in exactly one place, and none stays after its time.
-    fn check(&self) {
-        let counts = self.scheduler.counts();
-        assert_eq!(counts.entries, self.parts.len(), "entries and what the spool holds");
-        assert_eq!(counts.in_flight, self.flying, "under way");
-        assert_eq!(counts.connections, self.open as usize, "connections");
-        assert!(self.open <= self.policy.connections_max, "too many connections in all");
-        if let Some((expires_at, key)) = self.by_expiry.first() {
-            let late = self.now.since(*expires_at);
-            let ended = late <= seconds(LOOK_UP_MAX + 60) || self.parts[key].flying;
-            assert!(ended, "{key:?} is forgotten: {late:?} after its time");
-        }
     }
 
     fn site_of(&self, domain: usize) -> usize {
@@ -250,7 +253,9 @@ impl World {
                 self.sums.unroutable += 1;
                 let key = self.key(attempt.id, &attempt.domain);
                 let held = Selector::Destination(attempt.domain.clone());
-                assert!(self.suspended.iter().all(|one| one.selector != held), "told though held");
+                let refused = outcome.diagnosis().text() == REFUSED;
+                let told = self.suspended.iter().any(|one| one.selector == held);
+                assert!(refused || !told, "told though held");
                 self.take_off(key, attempt.number);
                 let count = self.parts[&key].left.len();
                 self.settle(&attempt, key, vec![outcome; count]);
@@ -302,6 +307,7 @@ impl World {
         let site = format!("site{}", self.site_of(key.1));
         assert_eq!(self.scheduler.site(attempt.lane), Some(site.as_str()));
         let (part, source) = (&self.parts[&key], attempt.source);
+        assert!(!self.is_held(part), "sent though held");
         for suspension in &self.suspended {
             let held = self.holds(suspension, part, &site, source);
             assert!(!held, "sent though suspended: {suspension:?}");
@@ -459,10 +465,15 @@ impl World {
                 }
             }
             Event::Cancel => self.cancel(),
+            Event::Hold if self.peace.is_none() => self.hold(),
+            Event::Lift => self.lift(),
+            Event::Refuse => self.refuse(),
+            Event::Hurry => self.hurry(),
             Event::Restart => self.restart(),
             Event::Peace => {
                 self.peace = Some(self.now);
                 self.moods.fill(Mood::Good);
+                self.let_all_go();
                 for gone in std::mem::take(&mut self.suspended) {
                     self.scheduler.resume(self.now, &gone.selector);
                 }
@@ -483,7 +494,7 @@ impl World {
                 self.judge.on_closed(&conn.site, conn.source);
                 self.open -= 1;
             }
-            Event::Mood | Event::Suspend => {}
+            Event::Mood | Event::Suspend | Event::Hold => {}
         }
     }
 }

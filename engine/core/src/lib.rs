@@ -13,5 +13,6 @@ pub mod event;
 pub mod mail;
 pub mod queue;
 pub mod render;
+pub mod selector;
 pub mod smtp;
 pub mod tracking;

@@ -35,6 +35,7 @@ use maily_core::queue::action::LaneId;
 use maily_core::queue::action::NewEntry;
 use maily_core::queue::action::Ticket;
 use maily_core::queue::policy::SourceIndex;
+use maily_core::queue::scheduler::Hints;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
 use maily_plugins::set::Plugins;
@@ -80,8 +81,8 @@ struct Tried {
     peer: Option<Peer>,
     dsn: bool,
     micros: u64,
-    /// How long to wait before the next try, if something says so.
-    retry_after: Option<Duration>,
+    /// What more is known.
+    hints: Hints,
 }
 
 /// The loop's state.
@@ -419,9 +420,9 @@ impl Dispatcher {
 
     fn on_told(&mut self, told: Told) {
         match told {
-            Told::Finished { job, outcomes, peer, dsn, micros, free, retry_after } => {
+            Told::Finished { job, outcomes, peer, dsn, micros, free, hints } => {
                 self.flying -= 1;
-                let tried = Tried { peer, dsn, micros, retry_after };
+                let tried = Tried { peer, dsn, micros, hints };
                 let outcomes = [outcomes, job.refused].concat();
                 self.report(&job.attempt, &job.stored, outcomes, tried);
                 if let Some(free) = free {
@@ -451,7 +452,7 @@ impl Dispatcher {
     ) {
         let now = self.clock.now();
         let bare = outcomes.iter().map(|(_, outcome)| outcome);
-        let verdict = self.scheduler.report_with(now, attempt.ticket, bare, tried.retry_after);
+        let verdict = self.scheduler.report_with(now, attempt.ticket, bare, tried.hints);
         let Some(verdict) = verdict else { return };
         let settled = |(index, outcome): (RecipientIndex, Outcome)| {
             let settlement = verdict.of(&outcome);

@@ -10,6 +10,8 @@ use maily_core::bounce::reason::Class;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
+use maily_core::queue::remark::Kind;
+use maily_core::queue::remark::Remark;
 
 /// The least and the longest time that a host is believed when it says how long to wait.
 const WAIT_MIN: Duration = Duration::from_secs(10);
@@ -38,6 +40,19 @@ pub fn steer(
         }
     }
     wait
+}
+
+/// What is said of a message that has to be tried again, with the rule that reads it.
+pub fn remark(rules: &Rules, host: &str, outcomes: &[(RecipientIndex, Outcome)]) -> Option<Remark> {
+    let deferred = |outcome: &&Outcome| matches!(outcome, Outcome::Deferred { .. });
+    let outcome = outcomes.iter().map(|(_, outcome)| outcome).find(deferred)?;
+    outcome.diagnosis().code?;
+    let verdict = rules.of_outcome(outcome, host)?;
+    Some(Remark {
+        kind: Kind::Remote(verdict.reason.class()),
+        text: outcome.diagnosis().to_string().into(),
+        place: rules.place(&verdict).into(),
+    })
 }
 
 /// What a reply is about, if a rule says so. Without one only numbers have spoken, and these have

@@ -16,6 +16,7 @@ use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::mail::outcome::Outcome;
 use maily_core::queue::action::LaneId;
+use maily_core::queue::scheduler::Hints;
 use maily_core::smtp::delivery::Delivery;
 use maily_egress::connection::Connection;
 use maily_egress::connection::Settings;
@@ -47,8 +48,8 @@ pub enum Told {
         micros: u64,
         /// Where the worker takes the next order, if it can.
         free: Option<Free>,
-        /// How long to wait before the next try, if something says so.
-        retry_after: Option<Duration>,
+        /// What more is known: when to try again, and why it has to be.
+        hints: Hints,
     },
     /// The worker had ended before it got this.
     NotTried(Box<Job>),
@@ -131,8 +132,8 @@ pub async fn run(
             let micros = shared.clock.now().since(begun).as_micros() as u64;
             let outcomes = for_all(&first, &outcome);
             let job = Box::new(first);
-            let (peer, dsn, free, retry_after) = (None, false, None, None);
-            let finished = Told::Finished { job, outcomes, peer, dsn, micros, free, retry_after };
+            let (peer, dsn, free, hints) = (None, false, None, Hints::default());
+            let finished = Told::Finished { job, outcomes, peer, dsn, micros, free, hints };
             // The dispatcher is gone only when the process is.
             let _gone = told.send(finished);
             return;
@@ -148,14 +149,14 @@ pub async fn run(
         let micros = now.since(begun).as_micros() as u64;
         let wait = steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
         let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
-        let retry_after = retry_after.or(wait);
+        let remark = steering::remark(&shared.rules, &connection.peer().host, &outcomes);
+        let hints = Hints { retry_after: retry_after.or(wait), remark };
         let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
         let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
         let dsn = connection.offers_dsn();
         let job_done = Box::new(job);
-        let finished =
-            Told::Finished { job: job_done, outcomes, peer, dsn, micros, free, retry_after };
+        let finished = Told::Finished { job: job_done, outcomes, peer, dsn, micros, free, hints };
         if told.send(finished).is_err() || !ready {
             break;
         }

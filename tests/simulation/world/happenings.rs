@@ -87,7 +87,8 @@ impl World {
         };
         let until = self.now + seconds(1 + self.chance.roll(4_000));
         let until = (!self.chance.once_in(3)).then_some(until);
-        let new = Suspension { selector, reason: "simulated".into(), until };
+        let (name, reason) = ("d-1".into(), "simulated".into());
+        let new = Suspension { name, since: self.now, selector, reason, until };
         self.suspended.retain(|old| old.selector != new.selector);
         self.suspended.push(new.clone());
         self.scheduler.suspend(self.now, new).unwrap();
@@ -109,6 +110,7 @@ impl World {
             Which::Campaign { tenant, campaign } => {
                 part.stream.tenant == *tenant && part.stream.campaign == *campaign
             }
+            Which::HeldBy(_) => false,
         };
         let (mut gone, mut in_flight) = (BTreeSet::new(), BTreeSet::new());
         for (key, part) in self.parts.iter().filter(|(key, part)| meant(key, part)) {
@@ -136,6 +138,7 @@ impl World {
         for held in &self.suspended {
             self.scheduler.suspend(self.now, held.clone()).unwrap();
         }
+        self.hold_again();
         for (key, part) in &mut self.parts {
             if std::mem::take(&mut part.flying) {
                 for recipient in &part.left {

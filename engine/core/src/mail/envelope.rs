@@ -177,6 +177,14 @@ pub enum Class {
 impl Class {
     /// All there are, the most urgent first.
     pub const ALL: [Self; 2] = [Self::Transactional, Self::Bulk];
+
+    /// Its name, as operators and programs see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Bulk => "bulk",
+        }
+    }
 }
 
 /// Whose message it is and to what mailing it belongs: the unit of fairness.

@@ -21,7 +21,7 @@ pub struct NewEntry<'a> {
     pub expires_at: Timestamp,
     /// Attempts so far.
     pub attempts: u32,
-    /// When it may first go.
+    /// When it may first go; not before it expires, if it is held until somebody looks at it.
     pub due: Timestamp,
     /// Its recipients at the domain: what it costs of its flow's turns.
     pub recipients: u32,

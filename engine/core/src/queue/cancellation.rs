@@ -10,6 +10,8 @@ use crate::mail::id::QueueId;
 pub enum Which {
     /// These messages.
     Messages(BTreeSet<QueueId>),
+    /// What the directive of this name holds.
+    HeldBy(Box<str>),
     /// One mailing of a tenant, in whatever class.
     Campaign {
         /// Whose.

@@ -3,6 +3,9 @@
 
 use crate::clock::Timestamp;
 use crate::mail::id::QueueId;
+use crate::queue::ledger::Account;
+use crate::queue::ledger::Ledger;
+use crate::queue::ledger::Standing;
 use crate::queue::slab::Slab;
 
 /// No entry.
@@ -29,12 +32,28 @@ pub(crate) struct Entry {
     pub(crate) place: Place,
     pub(crate) destination: u32,
     pub(crate) flow: u32,
-    pub(crate) attempts: u32,
+    pub(crate) attempts: u16,
     /// Of its flow's turns: at least 1, and 0 if it is cancelled.
     pub(crate) cost: u16,
+    /// What was said of it last.
+    pub(crate) mark: u16,
+    /// The hold that keeps it; 0 if none does.
+    pub(crate) hold: u8,
+    pub(crate) standing: Standing,
 }
 
 impl Entry {
+    /// Under what it is counted.
+    pub(crate) const fn account(&self) -> Account {
+        Account {
+            destination: self.destination,
+            flow: self.flow,
+            mark: self.mark,
+            hold: self.hold,
+            standing: self.standing,
+        }
+    }
+
     /// It counts no more, and goes when its turn comes or its list is swept.
     pub(crate) const fn is_cancelled(&self) -> bool {
         self.cost == 0
@@ -45,38 +64,77 @@ impl Entry {
 const ENTRY_OCTETS: usize = 48;
 const _: () = assert!(size_of::<Entry>() <= ENTRY_OCTETS);
 
+/// All entries, and how many stand where. What is counted of an entry changes by [`Entries::change`]
+/// alone.
 #[derive(Debug, Default)]
-pub(crate) struct Entries(Slab<Entry>);
+pub(crate) struct Entries {
+    slab: Slab<Entry>,
+    ledger: Ledger,
+}
 
 impl Entries {
     pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
-        self.0.insert(entry)
+        self.ledger.add(entry.account());
+        self.slab.insert(entry)
     }
 
     pub(crate) fn get(&self, key: u32) -> Option<&Entry> {
-        self.0.get(key).filter(|entry| entry.place != Place::Free)
+        self.slab.get(key).filter(|entry| entry.place != Place::Free)
     }
 
-    pub(crate) fn get_mut(&mut self, key: u32) -> Option<&mut Entry> {
-        self.0.get_mut(key).filter(|entry| entry.place != Place::Free)
+    fn get_mut(&mut self, key: u32) -> Option<&mut Entry> {
+        self.slab.get_mut(key).filter(|entry| entry.place != Place::Free)
     }
 
-    pub(crate) fn remove(&mut self, key: u32) {
-        if let Some(entry) = self.get_mut(key) {
-            entry.place = Place::Free;
-            self.0.remove(key);
+    /// Changes an entry.
+    pub(crate) fn change(&mut self, key: u32, change: impl FnOnce(&mut Entry)) {
+        let Some(entry) = self.slab.get_mut(key).filter(|entry| entry.place != Place::Free) else {
+            return;
+        };
+        let before = entry.account();
+        change(entry);
+        let after = entry.account();
+        if before != after && !entry.is_cancelled() {
+            self.ledger.take(before);
+            self.ledger.add(after);
         }
     }
 
+    /// Puts an entry down as standing there.
+    pub(crate) fn stand(&mut self, key: u32, standing: Standing) {
+        self.change(key, |entry| entry.standing = standing);
+    }
+
+    pub(crate) fn remove(&mut self, key: u32) {
+        let Some(entry) = self.get_mut(key) else { return };
+        entry.place = Place::Free;
+        let (account, cancelled) = (entry.account(), entry.is_cancelled());
+        if !cancelled {
+            self.ledger.take(account);
+        }
+        self.slab.remove(key);
+    }
+
     pub(crate) const fn len(&self) -> usize {
-        self.0.len()
+        self.slab.len()
+    }
+
+    /// How many stand where.
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// All that count, in the order in which they lie, which is quick.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        let counts = |entry: &Entry| entry.place != Place::Free && !entry.is_cancelled();
+        self.slab.each().filter(move |(_, entry)| counts(entry))
     }
 
     /// Cancels those that are meant and wait, and gives them. Looks at every entry, but in the
     /// order in which they lie, which is quick.
     pub(crate) fn cancel(&mut self, meant: impl Fn(&Entry) -> bool) -> Marked {
         let mut marked = Marked::default();
-        for (key, entry) in self.0.each_mut() {
+        for (key, entry) in self.slab.each_mut() {
             match entry.place {
                 Place::Free => continue,
                 _ if entry.is_cancelled() || !meant(entry) => continue,
@@ -87,6 +145,7 @@ impl Entries {
                 Place::Timed { .. } => marked.timed += 1,
                 Place::Listed { .. } => {}
             }
+            self.ledger.take(entry.account());
             entry.cost = 0;
             marked.cancelled.push(key);
         }
@@ -95,21 +154,21 @@ impl Entries {
 
     /// What stands behind this entry in its list.
     pub(crate) fn next(&self, key: u32) -> u32 {
-        match self.0.get(key).map(|entry| entry.place) {
+        match self.slab.get(key).map(|entry| entry.place) {
             Some(Place::Listed { next } | Place::Timed { next }) => next,
             _ => NONE,
         }
     }
 
     pub(crate) fn link(&mut self, key: u32, next: u32) {
-        if let Some(entry) = self.0.get_mut(key) {
+        if let Some(entry) = self.slab.get_mut(key) {
             entry.place = Place::Listed { next };
         }
     }
 
     /// The same in a slot of the wheel.
     pub(crate) fn link_timed(&mut self, key: u32, next: u32) {
-        if let Some(entry) = self.0.get_mut(key) {
+        if let Some(entry) = self.slab.get_mut(key) {
             entry.place = Place::Timed { next };
         }
     }
@@ -247,6 +306,9 @@ pub(crate) mod tests {
             flow: 0,
             attempts: 0,
             cost: 1,
+            mark: 0,
+            hold: 0,
+            standing: Standing::Ready,
         }
     }
 

@@ -6,6 +6,8 @@ use crate::queue::action::Connection;
 use crate::queue::policy::Limits;
 use crate::queue::policy::SourceIndex;
 use crate::queue::rate::Bucket;
+use crate::queue::remark::Mark;
+use crate::queue::remark::UNSAID;
 use crate::queue::window::Window;
 
 /// What an attempt said of the host.
@@ -32,6 +34,21 @@ pub(crate) enum Readiness {
     Full,
     /// Not before an operator says so.
     Suspended,
+}
+
+/// What keeps a message out of a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The lane rests after failures.
+    Rest { until: Timestamp, mark: Mark, since: Timestamp },
+    /// So many messages in a time, and no more.
+    MessageRate { until: Timestamp },
+    /// So many new connections in a time, and no more.
+    ConnectionRate { until: Timestamp },
+    /// There may be no more connections, and each is taken.
+    Connections { most: u32 },
+    /// As many are under way as the host has borne so far.
+    Window { size: u32, mark: Mark, since: Timestamp },
 }
 
 /// A source's weight beside the heaviest of its pool.
@@ -64,6 +81,8 @@ pub(crate) struct Lane {
     window: Window,
     messages: Bucket,
     openings: Bucket,
+    /// What was said when it failed last, and when.
+    failed: (Mark, Timestamp),
     /// Among those whose idle connections could be closed.
     pub(crate) listed: bool,
 }
@@ -80,6 +99,7 @@ impl Lane {
             window: Window::new(limits.connections_initial.min(limits.connections_max)),
             messages: Bucket::default(),
             openings: Bucket::default(),
+            failed: (UNSAID, Timestamp::EPOCH),
             listed: false,
         }
     }
@@ -105,6 +125,69 @@ impl Lane {
         }
     }
 
+    /// What keeps a message that cannot go; none if one could.
+    pub(crate) fn obstacle(
+        &self,
+        limits: &Limits,
+        now: Timestamp,
+        share: Share,
+    ) -> Option<Obstacle> {
+        let window = share.of(self.window.size());
+        let (mark, since) = self.failed;
+        let rest = self.window.resting_until();
+        let rate = self.messages.ready_at(limits.message_rate);
+        let opening = self.openings.ready_at(limits.connection_rate);
+        let alone = self.idle == 0;
+        if rest > now {
+            return Some(Obstacle::Rest { until: rest, mark, since });
+        }
+        if rate > now {
+            return Some(Obstacle::MessageRate { until: rate });
+        }
+        if self.in_flight >= window || alone && self.connections >= limits.connections_max {
+            return Some(match window < share.of(limits.connections_max) {
+                true => Obstacle::Window { size: window, mark, since },
+                false => Obstacle::Connections { most: limits.connections_max },
+            });
+        }
+        (alone && opening > now).then_some(Obstacle::ConnectionRate { until: opening })
+    }
+
+    /// It begins anew, as if nothing had been learned: with few connections and without a rest.
+    pub(crate) fn restart(&mut self, limits: &Limits) {
+        self.window = Window::new(limits.connections_initial.min(limits.connections_max));
+    }
+
+    /// It goes on with no more than a few connections.
+    pub(crate) const fn begin_with(&mut self, few: u32) {
+        self.window.shrink_to(few);
+    }
+
+    /// Messages that are under way.
+    pub(crate) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Connections that are open, opening or closing.
+    pub(crate) const fn connections(&self) -> u32 {
+        self.connections
+    }
+
+    /// Until when it rests; a time that is past if it does not.
+    pub(crate) const fn resting_until(&self) -> Timestamp {
+        self.window.resting_until()
+    }
+
+    /// How many may be under way.
+    pub(crate) const fn window(&self) -> u32 {
+        self.window.size()
+    }
+
+    /// What was said when it failed last, and when.
+    pub(crate) const fn failed(&self) -> (Mark, Timestamp) {
+        self.failed
+    }
+
     /// A message goes.
     pub(crate) fn take(&mut self, limits: &Limits, now: Timestamp, connection: Connection) {
         self.in_flight += 1;
@@ -119,8 +202,17 @@ impl Lane {
     }
 
     /// A message comes back. True if the lane rests from now on.
-    pub(crate) fn land(&mut self, limits: &Limits, now: Timestamp, health: Health) -> bool {
+    pub(crate) fn land(
+        &mut self,
+        limits: &Limits,
+        now: Timestamp,
+        health: Health,
+        mark: Mark,
+    ) -> bool {
         self.in_flight -= 1;
+        if health == Health::Fails {
+            self.failed = (mark, now);
+        }
         match health {
             Health::Works => self.window.on_success(limits.connections_max),
             Health::Answers => self.window.on_answer(),

@@ -77,6 +77,10 @@ pub struct Policy {
     pub limits: Limits,
     /// By site, or by a domain that it serves.
     pub sites: HashMap<Box<str>, Limits>,
+    /// Where the limits of the sites are written, as `file:line`, where that is known.
+    pub places: HashMap<Box<str>, Box<str>>,
+    /// Where all other limits are written.
+    pub place: Box<str>,
     /// All egress sources; at least one.
     pub sources: Vec<SourceShare>,
     /// The first is for tenants that no other names.
@@ -93,6 +97,8 @@ impl Default for Policy {
             connections_max: 1_000,
             limits: Limits::default(),
             sites: HashMap::new(),
+            places: HashMap::new(),
+            place: "by default".into(),
             sources: vec![SourceShare { name: "default".into(), weight: 1 }],
             pools: vec![Pool { name: "default".into(), sources: all, tenants: Vec::new() }],
         }
@@ -113,6 +119,21 @@ impl Policy {
 
     pub(crate) fn weight(&self, source: SourceIndex) -> u64 {
         self.sources.get(usize::from(source.0)).map_or(1, |share| u64::from(share.weight.max(1)))
+    }
+
+    /// The name of a pool.
+    pub(crate) fn pool_name(&self, pool: u16) -> &str {
+        self.pools.get(usize::from(pool)).map_or("", |pool| &pool.name)
+    }
+
+    /// The name of a source.
+    pub(crate) fn source_name(&self, source: SourceIndex) -> &str {
+        self.sources.get(usize::from(source.0)).map_or("", |share| &share.name)
+    }
+
+    /// Where the limits of a site are written.
+    pub(crate) fn place_of(&self, site: &str) -> &str {
+        self.places.get(site).unwrap_or(&self.place)
     }
 
     /// The limits of a site, or of a domain, if they are its own.

@@ -3,6 +3,7 @@
 //!
 //! In any time `t` no more goes than `t` and a tenth of a second hold, and at least one.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -26,8 +27,25 @@ impl Rate {
         NonZeroU64::new(micros.div_ceil(u64::from(count))).map(Self)
     }
 
+    /// How many in a second.
+    pub fn per_second(self) -> f64 {
+        1_000_000.0 / self.0.get() as f64
+    }
+
     const fn interval(self) -> u64 {
         self.0.get()
+    }
+}
+
+/// `200/s`, `30/min` or `50/h`.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = self.per_second();
+        match each {
+            _ if each >= 1.0 => write!(f, "{each:.0}/s"),
+            _ if each * 60.0 >= 1.0 => write!(f, "{:.0}/min", each * 60.0),
+            _ => write!(f, "{:.0}/h", each * 3_600.0),
+        }
     }
 }
 

@@ -16,6 +16,10 @@
 //! [`Scheduler::on_closed`], and may be free in between by [`Scheduler::on_free`].
 
 mod cancelling;
+pub mod directing;
+mod explaining;
+mod selecting;
+mod surveying;
 mod suspending;
 mod turning;
 
@@ -38,6 +42,7 @@ use crate::queue::action::Ticket;
 use crate::queue::action::Verdict;
 use crate::queue::destinations::Destinations;
 use crate::queue::destinations::Route;
+use crate::queue::directive::Directives;
 use crate::queue::entries::Entries;
 use crate::queue::entries::Entry;
 use crate::queue::entries::List;
@@ -45,11 +50,19 @@ use crate::queue::entries::NONE;
 use crate::queue::entries::Place;
 use crate::queue::flows::COST_MAX;
 use crate::queue::lane::Health;
+use crate::queue::ledger::Standing;
 use crate::queue::policy::InDoubt;
 use crate::queue::policy::Policy;
+use crate::queue::remark::LATER;
+use crate::queue::remark::Mark;
+use crate::queue::remark::QUARANTINED;
+use crate::queue::remark::Remark;
+use crate::queue::remark::Remarks;
+use crate::queue::remark::UNSAID;
 use crate::queue::sites::Sites;
 use crate::queue::streams::Streams;
 use crate::queue::suspension::Suspensions;
+use crate::queue::thaw::Thaw;
 use crate::queue::turns::Lines;
 use crate::queue::wheel::Wheel;
 
@@ -66,7 +79,9 @@ enum Alarm {
     Group(u32),
     Destination(u32),
     Stream(u32),
+    Held(u8),
     Suspensions,
+    Thaw,
 }
 
 /// The scheduler.
@@ -79,12 +94,18 @@ pub struct Scheduler {
     streams: Streams,
     sites: Sites,
     suspensions: Suspensions,
+    directives: Directives,
+    remarks: Remarks,
+    /// What was held back and is let go.
+    thaw: Thaw,
     /// What waits for its time.
     wheel: Wheel,
     alarms: BinaryHeap<Reverse<(Timestamp, Alarm)>>,
     /// What has to be looked at again.
     waking: List,
     expired: List,
+    /// What operators give up: the directive, the outcome, and what is left.
+    refused: VecDeque<(Box<str>, Outcome, List)>,
     /// Destinations to be looked up, with those whose look-up is under way.
     lookups: Lines,
     asked: u32,
@@ -114,10 +135,14 @@ impl Scheduler {
             streams: Streams::default(),
             sites: Sites::default(),
             suspensions: Suspensions::default(),
+            directives: Directives::default(),
+            remarks: Remarks::default(),
+            thaw: Thaw::default(),
             wheel: Wheel::default(),
             alarms: BinaryHeap::new(),
             waking: List::default(),
             expired: List::default(),
+            refused: VecDeque::new(),
             lookups: Lines::default(),
             asked: 0,
             telling: VecDeque::new(),
@@ -179,6 +204,7 @@ impl Scheduler {
     pub fn insert_by(&mut self, now: Timestamp, new: &NewEntry<'_>, pool: Option<&str>) {
         let pool = pool.and_then(|name| self.policy.pool_named(name));
         let pool = pool.unwrap_or_else(|| self.policy.pool_of(&new.stream.tenant));
+        let timed = new.due > now;
         let entry = Entry {
             id: new.id,
             expires_at: new.expires_at,
@@ -186,11 +212,15 @@ impl Scheduler {
             place: Place::Listed { next: NONE },
             destination: self.destinations.enter(new.domain, &self.suspensions),
             flow: self.streams.enter(new.stream, pool, &self.suspensions),
-            attempts: new.attempts,
+            attempts: u16::try_from(new.attempts).unwrap_or(u16::MAX),
             cost: new.recipients.clamp(1, u32::from(COST_MAX)) as u16,
+            mark: waits_for(new),
+            hold: 0,
+            standing: if timed { Standing::Timed } else { Standing::Ready },
         };
         let key = self.entries.insert(entry);
-        if new.due > now {
+        self.receive(now, key);
+        if timed {
             self.wheel.insert(&mut self.entries, key);
         } else {
             self.make_ready(now, key, false);
@@ -259,35 +289,42 @@ impl Scheduler {
         ticket: Ticket,
         outcomes: impl IntoIterator<Item = &'a Outcome>,
     ) -> Option<Verdict> {
-        self.report_with(now, ticket, outcomes, None)
+        self.report_with(now, ticket, outcomes, Hints::default())
     }
 
-    /// As [`Self::report`]; what is tried again is so after this time in place of the plan's.
+    /// As [`Self::report`], with what more is known of it.
     pub fn report_with<'a>(
         &mut self,
         now: Timestamp,
         ticket: Ticket,
         outcomes: impl IntoIterator<Item = &'a Outcome>,
-        retry_after: Option<Duration>,
+        hints: Hints,
     ) -> Option<Verdict> {
-        let (mut again, mut health) = (false, Health::Unknown);
+        let (mut again, mut health, mut said) = (false, Health::Unknown, None);
         for outcome in outcomes {
             let in_doubt = matches!(outcome, Outcome::InDoubt(_));
-            again |= matches!(outcome, Outcome::Deferred { .. })
+            let deferred = matches!(outcome, Outcome::Deferred { .. })
                 || in_doubt && self.policy.in_doubt == InDoubt::Retry;
+            again |= deferred;
             health = worse(health, health_of(outcome));
+            if deferred || health == Health::Fails {
+                said = said.or_else(|| Some(outcome.diagnosis()));
+            }
         }
-        let entry = self.land(now, ticket, health)?;
+        let remark = hints.remark.or_else(|| said.map(Remark::of));
+        let mark = remark.map_or(UNSAID, |remark| self.note(now, remark));
+        let entry = self.land(now, ticket, health, mark)?;
         let attempts = entry.attempts.saturating_add(1);
         let chance = self.random();
-        let due = now + retry_after.unwrap_or_else(|| self.policy.retry.delay(attempts, chance));
+        let plan = || self.policy.retry.delay(u32::from(attempts), chance);
+        let due = now + hints.retry_after.unwrap_or_else(plan);
         let stays = due < entry.expires_at;
         let retry = if stays { Settlement::Retry(due) } else { Settlement::Expire };
         if again && stays {
-            if let Some(entry) = self.entries.get_mut(ticket.0) {
-                entry.attempts = attempts;
-                entry.due = due;
-            }
+            self.entries.change(ticket.0, |entry| {
+                (entry.attempts, entry.due, entry.mark) = (attempts, due, mark);
+                entry.standing = Standing::Timed;
+            });
             self.wheel.insert(&mut self.entries, ticket.0);
         } else {
             self.remove(now, ticket.0);
@@ -299,16 +336,24 @@ impl Scheduler {
         Some(Verdict { again: retry, in_doubt })
     }
 
+    fn note(&mut self, now: Timestamp, remark: Remark) -> Mark {
+        let (entries, sites) = (&self.entries, &self.sites);
+        self.remarks.note(now, remark, || {
+            let carried = entries.ledger().iter().map(|(account, _)| account.mark);
+            carried.chain(sites.marks()).collect()
+        })
+    }
+
     /// The attempt was not made: the entry goes back as it was, to the front.
     pub fn give_back(&mut self, now: Timestamp, ticket: Ticket) {
-        if self.land(now, ticket, Health::Unknown).is_some() {
+        if self.land(now, ticket, Health::Unknown, UNSAID).is_some() {
             self.make_ready(now, ticket.0, true);
         }
     }
 
     /// The message is gone: expired, removed, or unreadable.
     pub fn forget(&mut self, now: Timestamp, ticket: Ticket) {
-        if self.land(now, ticket, Health::Unknown).is_some() {
+        if self.land(now, ticket, Health::Unknown, UNSAID).is_some() {
             self.remove(now, ticket.0);
         }
     }
@@ -347,6 +392,24 @@ impl Scheduler {
     pub fn site(&self, lane: LaneId) -> Option<&str> {
         let lane = self.sites.lane(lane.0)?;
         self.sites.name(lane.site).map(|name| &**name)
+    }
+}
+
+/// What is known of a report beside its outcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// What is tried again is so after this time in place of the plan's.
+    pub retry_after: Option<Duration>,
+    /// What was said, as a rule reads it.
+    pub remark: Option<Remark>,
+}
+
+/// What is known of a new entry that has to wait: what was said before is not.
+fn waits_for(new: &NewEntry<'_>) -> Mark {
+    match new.attempts {
+        0 if new.due >= new.expires_at => QUARANTINED,
+        0 => LATER,
+        _ => UNSAID,
     }
 }
 

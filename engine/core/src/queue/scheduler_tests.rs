@@ -141,7 +141,8 @@ impl World {
     }
 
     fn suspend(&mut self, selector: Selector, until: Option<Timestamp>) {
-        let new = Suspension { selector, reason: "test".into(), until };
+        let (name, since) = ("d-1".into(), START);
+        let new = Suspension { name, since, selector, reason: "test".into(), until };
         self.scheduler.suspend(self.now, new).unwrap();
     }
 }

@@ -1,6 +1,8 @@
 //! The sites: domains that share their mail hosts. Each has lanes, one for each egress source that
 //! was used, and groups of entries that could go, one for each pool of sources.
 
+pub(crate) mod blocking;
+
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::queue::lane::Share;
 use crate::queue::policy::Limits;
 use crate::queue::policy::Policy;
 use crate::queue::policy::SourceIndex;
+use crate::queue::remark::Mark;
 use crate::queue::slab::Slab;
 use crate::queue::suspension::Suspensions;
 use crate::queue::turns::ByClass;
@@ -57,6 +60,10 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) const fn site(&self) -> u32 {
         self.site
+    }
+
+    pub(crate) const fn pool(&self) -> u16 {
+        self.pool
     }
 }
 
@@ -218,7 +225,7 @@ impl Sites {
         site.map_or(NONE, |site| site.groups)
     }
 
-    fn lane_of(&self, site: &Site, source: SourceIndex) -> Option<u32> {
+    pub(crate) fn lane_of(&self, site: &Site, source: SourceIndex) -> Option<u32> {
         let mut at = site.lanes;
         while let Some(lane) = self.lanes.get(at) {
             if lane.source == source {
@@ -229,7 +236,7 @@ impl Sites {
         None
     }
 
-    fn lanes_of(&self, site: u32) -> Vec<u32> {
+    pub(crate) fn lanes_of(&self, site: u32) -> Vec<u32> {
         let mut lanes = Vec::new();
         let mut at = self.sites.get(site).map_or(NONE, |site| site.lanes);
         while let Some(lane) = self.lanes.get(at) {
@@ -350,10 +357,10 @@ impl Sites {
     }
 
     /// A message comes back from a lane.
-    pub(crate) fn land(&mut self, now: Timestamp, number: u32, health: Health) {
+    pub(crate) fn land(&mut self, now: Timestamp, number: u32, health: Health, mark: Mark) {
         let Some(lane) = self.lanes.get_mut(number) else { return };
         let Some(site) = self.sites.get(lane.site) else { return };
-        lane.land(&site.limits, now, health);
+        lane.land(&site.limits, now, health, mark);
     }
 
     /// A connection waits for a message.
@@ -401,9 +408,31 @@ impl Sites {
         None
     }
 
-    pub(crate) fn suspend(&mut self, site: u32, suspended: bool) {
-        if let Some(site) = self.sites.get_mut(site) {
-            site.suspended = suspended;
+    /// Holds a site back, or lets it go: then it begins with few connections.
+    pub(crate) fn suspend(&mut self, number: u32, suspended: bool) {
+        let Some(site) = self.sites.get_mut(number) else { return };
+        let resumed = site.suspended && !suspended;
+        site.suspended = suspended;
+        let few = site.limits.connections_initial;
+        for lane in self.lanes_of(number).into_iter().filter(|_| resumed) {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.begin_with(few);
+            }
+        }
+    }
+
+    fn restart(&mut self, number: u32, limits: &Limits) {
+        for lane in self.lanes_of(number) {
+            if let Some(lane) = self.lanes.get_mut(lane) {
+                lane.restart(limits);
+            }
+        }
+    }
+
+    /// What its lanes have learned of a site is forgotten, so that it is tried at once.
+    pub(crate) fn retry(&mut self, number: u32) {
+        if let Some(limits) = self.sites.get(number).map(|site| site.limits) {
+            self.restart(number, &limits);
         }
     }
 
@@ -416,6 +445,23 @@ impl Sites {
                 lane.limit(&limits);
             }
         }
+    }
+
+    /// The limits of the site of this name.
+    pub(crate) fn limits_of(&self, name: &str) -> Option<Limits> {
+        self.sites.get(self.number(name)?).map(|site| site.limits)
+    }
+
+    /// Lanes with connections, and those that rest.
+    pub(crate) fn lanes_in_use(&self, now: Timestamp) -> impl Iterator<Item = &Lane> {
+        let used = move |lane: &Lane| lane.connections() > 0 || lane.resting_until() > now;
+        // Slots of lanes that are gone lie as they lay: none of them was in use.
+        self.lanes.each().map(|(_, lane)| lane).filter(move |lane| used(lane))
+    }
+
+    /// The remarks that lanes remember.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = Mark> {
+        self.lanes.each().map(|(_, lane)| lane.failed().0)
     }
 
     /// All numbers; for what an operator asks, not for what happens often.
@@ -438,7 +484,11 @@ impl Sites {
     }
 }
 
-fn is_suspended(source: SourceIndex, policy: &Policy, suspensions: &Suspensions) -> bool {
+pub(crate) fn is_suspended(
+    source: SourceIndex,
+    policy: &Policy,
+    suspensions: &Suspensions,
+) -> bool {
     let name = policy.sources.get(usize::from(source.0)).map(|share| &share.name);
     suspensions.all() || name.is_none_or(|name| suspensions.source(name))
 }

@@ -47,6 +47,11 @@ impl<T> Slab<T> {
         self.pieces.get_mut(key as usize / PIECE)?.get_mut(key as usize % PIECE)
     }
 
+    /// As [`Self::each_mut`].
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(self.pieces.iter().flatten())
+    }
+
     /// All values that were ever put, with their numbers, in order: those that are gone too, as
     /// they lay.
     pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {

@@ -3,10 +3,12 @@
 //! What is suspended waits and keeps its place. It still expires. What is under way goes on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::mail::address::Domain;
 use crate::mail::envelope::Stream;
+use crate::selector::quoted;
 
 /// Suspensions at once.
 pub const SUSPENSIONS_MAX: usize = 10_000;
@@ -33,9 +35,29 @@ pub enum Selector {
     },
 }
 
+/// As an operator writes it.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Destination(domain) => write!(f, "domain={}", quoted(domain.as_str())),
+            Self::Site(name) => write!(f, "site={}", quoted(name)),
+            Self::Source(name) => write!(f, "source={}", quoted(name)),
+            Self::Tenant(name) => write!(f, "tenant={}", quoted(name)),
+            Self::Campaign { tenant, campaign } => {
+                write!(f, "tenant={} and campaign={}", quoted(tenant), quoted(campaign))
+            }
+        }
+    }
+}
+
 /// An operator's directive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspension {
+    /// Its name, which no other has.
+    pub name: Box<str>,
+    /// When it was said.
+    pub since: Timestamp,
     /// What is held back.
     pub selector: Selector,
     /// Who said so, and why.
@@ -74,6 +96,10 @@ impl Suspensions {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Suspension> {
         self.0.values()
+    }
+
+    pub(crate) fn get(&self, selector: &Selector) -> Option<&Suspension> {
+        self.0.get(selector)
     }
 
     pub(crate) fn all(&self) -> bool {
@@ -119,6 +145,8 @@ mod tests {
         let mut all = Suspensions::default();
         let one = |n: usize| Suspension {
             selector: Selector::Tenant(format!("t{n}").into()),
+            name: format!("d-{n}").into(),
+            since: Timestamp::EPOCH,
             reason: "test".into(),
             until: None,
         };

@@ -42,13 +42,18 @@ impl Default for Wheel {
     }
 }
 
-/// Moves what is cancelled of a chain to another list; gives the head of the rest.
-fn without_cancelled(entries: &mut Entries, head: u32, gone: &mut List) -> u32 {
+/// Moves what leaves a chain to another list; gives the head of the rest.
+fn without(
+    entries: &mut Entries,
+    head: u32,
+    leaves: impl Fn(&Entry) -> bool,
+    left: &mut List,
+) -> u32 {
     let (mut key, mut rest) = (head, NONE);
     while key != NONE {
         let next = entries.next(key);
-        if entries.get(key).is_some_and(Entry::is_cancelled) {
-            gone.push_back(entries, key);
+        if entries.get(key).is_some_and(&leaves) {
+            left.push_back(entries, key);
         } else {
             entries.link_timed(key, rest);
             rest = key;
@@ -113,22 +118,27 @@ impl Wheel {
         }
     }
 
-    /// So many of its entries are cancelled, and count no more.
-    pub(crate) const fn on_cancelled(&mut self, entries: usize) {
+    /// So many of its entries count no more: they are cancelled, or were swept out.
+    pub(crate) const fn discount(&mut self, entries: usize) {
         self.length -= entries;
     }
 
-    /// Moves what is cancelled to another list. Looks at every entry.
-    pub(crate) fn sweep_cancelled(&mut self, entries: &mut Entries, gone: &mut List) {
+    /// Moves what leaves to another list. Looks at every entry.
+    pub(crate) fn sweep(
+        &mut self,
+        entries: &mut Entries,
+        leaves: impl Fn(&Entry) -> bool + Copy,
+        left: &mut List,
+    ) {
         for level in &mut self.levels {
             for (slot, head) in level.heads.iter_mut().enumerate().filter(|(_, h)| **h != NONE) {
-                *head = without_cancelled(entries, *head, gone);
+                *head = without(entries, *head, leaves, left);
                 if *head == NONE {
                     level.used &= !(1 << slot);
                 }
             }
         }
-        self.opened = without_cancelled(entries, self.opened, gone);
+        self.opened = without(entries, self.opened, leaves, left);
     }
 
     /// When [`Wheel::pop`] has something to do.

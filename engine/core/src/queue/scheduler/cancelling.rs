@@ -19,6 +19,10 @@ impl Scheduler {
     pub fn cancel(&mut self, now: Timestamp, which: &Which) -> Cancelled {
         let marked = match which {
             Which::Messages(ids) => self.entries.cancel(|entry| ids.contains(&entry.id)),
+            Which::HeldBy(name) => {
+                let number = self.directives.number(name).unwrap_or(0);
+                self.entries.cancel(|entry| number != 0 && entry.hold == number)
+            }
             Which::Campaign { tenant, campaign } => {
                 let mut flows = self.streams.numbers();
                 flows.retain(|number| {
@@ -31,10 +35,10 @@ impl Scheduler {
         let named = |keys: &[u32]| keys.iter().filter_map(|key| self.named(*key)).collect();
         let cancelled =
             Cancelled { gone: named(&marked.cancelled), in_flight: named(&marked.in_flight) };
-        self.wheel.on_cancelled(marked.timed);
+        self.wheel.discount(marked.timed);
         self.cancelled += marked.cancelled.len();
         if self.cancelled * 2 > self.entries.len() {
-            let mut list = self.take_cancelled();
+            let mut list = self.take_out(Entry::is_cancelled);
             while let Some(key) = list.pop(&self.entries) {
                 self.bury(now, key);
             }
@@ -58,28 +62,31 @@ impl Scheduler {
         Some((entry.id, domain))
     }
 
-    /// Takes what is cancelled out of every list.
-    fn take_cancelled(&mut self) -> List {
+    /// Takes what leaves out of every list. Looks at all entries.
+    pub(crate) fn take_out(&mut self, leaves: impl Fn(&Entry) -> bool + Copy) -> List {
         let mut gone = List::default();
         let entries = &mut self.entries;
-        self.wheel.sweep_cancelled(entries, &mut gone);
-        for list in [&mut self.waking, &mut self.expired] {
-            list.sweep(entries, Entry::is_cancelled, &mut gone);
+        self.wheel.sweep(entries, leaves, &mut gone);
+        let held = self.directives.iter_mut().map(|active| &mut active.held);
+        let loose = [&mut self.waking, &mut self.expired, self.thaw.list_mut()];
+        let refused = self.refused.iter_mut().map(|(.., list)| list);
+        for list in loose.into_iter().chain(held).chain(refused) {
+            list.sweep(entries, leaves, &mut gone);
         }
         for number in self.destinations.numbers() {
             if let Some(destination) = self.destinations.get_mut(number) {
-                destination.waiting.sweep(entries, Entry::is_cancelled, &mut gone);
+                destination.waiting.sweep(entries, leaves, &mut gone);
             }
         }
         for number in self.streams.numbers() {
             if let Some(info) = self.streams.get_mut(number) {
-                info.held.sweep(entries, Entry::is_cancelled, &mut gone);
+                info.held.sweep(entries, leaves, &mut gone);
             }
         }
         for site in self.sites.numbers() {
             for group in self.sites.groups_of(site) {
                 if let Some(group) = self.sites.group_mut(group) {
-                    group.flows.sweep(entries, Entry::is_cancelled, &mut gone);
+                    group.flows.sweep(entries, leaves, &mut gone);
                 }
             }
         }

@@ -52,7 +52,7 @@ impl Scheduler {
                 self.sites.suspend(site, suspended);
                 self.list_site(site);
             }
-            Selector::Tenant(_) | Selector::Campaign { .. } => self.apply_to_streams(),
+            Selector::Tenant(_) | Selector::Campaign { .. } => self.apply_to_streams(now),
             // Lanes ask when it is their turn.
             Selector::All | Selector::Source(_) => {
                 self.sites.numbers().into_iter().for_each(|site| self.list_site(site));
@@ -60,7 +60,7 @@ impl Scheduler {
         }
     }
 
-    fn list_site(&mut self, site: u32) {
+    pub(crate) fn list_site(&mut self, site: u32) {
         self.sites.groups_of(site).into_iter().for_each(|group| self.list(group));
     }
 
@@ -73,17 +73,17 @@ impl Scheduler {
         // The answer to a look-up wakes them too.
         if !matches!(destination.route, Route::Asked | Route::Wanted(_)) {
             let waiting = std::mem::take(&mut destination.waiting);
-            self.waking.append(&mut self.entries, waiting);
+            self.thaw(now, waiting);
         }
     }
 
-    fn apply_to_streams(&mut self) {
+    fn apply_to_streams(&mut self, now: Timestamp) {
         for number in self.streams.numbers() {
             let Some(info) = self.streams.get_mut(number) else { continue };
             info.suspended = self.suspensions.stream(&info.stream);
             if !info.suspended {
                 let held = std::mem::take(&mut info.held);
-                self.waking.append(&mut self.entries, held);
+                self.thaw(now, held);
             }
         }
     }
@@ -121,9 +121,14 @@ impl Scheduler {
                 Alarm::Group(number) => self.on_group_alarm(now, number),
                 Alarm::Destination(number) => self.on_destination_alarm(now, number),
                 Alarm::Stream(number) => self.on_stream_alarm(now, number),
+                Alarm::Held(number) => self.on_hold_alarm(now, number),
+                Alarm::Thaw => self.on_thaw_alarm(now),
                 Alarm::Suspensions => {
                     for selector in self.suspensions.over(now) {
                         self.resume(now, &selector);
+                    }
+                    for number in self.directives.over(now) {
+                        self.end(now, number);
                     }
                 }
             }

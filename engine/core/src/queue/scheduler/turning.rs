@@ -17,7 +17,9 @@ use crate::queue::entries::List;
 use crate::queue::entries::NONE;
 use crate::queue::entries::Place;
 use crate::queue::lane::Health;
+use crate::queue::ledger::Standing;
 use crate::queue::policy::SourceIndex;
+use crate::queue::remark::Mark;
 use crate::queue::scheduler::Alarm;
 use crate::queue::scheduler::LEAVING_MAX;
 use crate::queue::scheduler::LOOKUPS_MAX;
@@ -31,16 +33,21 @@ impl Scheduler {
             return;
         }
         let Some(entry) = self.entries.get(key) else { return };
-        let (destination_id, stream_id) = (entry.destination, entry.flow);
+        let (destination_id, stream_id, hold) = (entry.destination, entry.flow, entry.hold);
+        if hold != 0 {
+            return self.keep(now, key, hold);
+        }
         let Some(stream) = self.streams.get_mut(stream_id) else { return };
         if stream.suspended {
             stream.held.push_back(&mut self.entries, key);
+            self.entries.stand(key, Standing::Held);
             return self.watch_stream(now, stream_id);
         }
         let (class, pool, flow) = (stream.stream.class, stream.pool, stream.key(stream_id));
         let Some(destination) = self.destinations.get_mut(destination_id) else { return };
         if destination.suspended {
             destination.waiting.push_back(&mut self.entries, key);
+            self.entries.stand(key, Standing::Held);
             return self.watch_destination(now, destination_id);
         }
         if let Some(site) = destination.site(now) {
@@ -48,9 +55,11 @@ impl Scheduler {
             if let Some(group) = self.sites.group_mut(group) {
                 group.flows.push(&mut self.entries, flow, key, front);
             }
+            self.entries.stand(key, Standing::Ready);
             return self.list(group);
         }
         destination.waiting.push_back(&mut self.entries, key);
+        self.entries.stand(key, Standing::Routing);
         if destination.failure(now).is_some() {
             if !std::mem::replace(&mut destination.telling, true) {
                 self.telling.push_back(destination_id);
@@ -87,7 +96,8 @@ impl Scheduler {
 
     /// Whether the last step left something for another.
     pub(crate) fn is_pending(&self) -> bool {
-        let leaving = !self.expired.is_empty() || !self.telling.is_empty();
+        let leaving =
+            !self.expired.is_empty() || !self.telling.is_empty() || !self.refused.is_empty();
         !self.waking.is_empty()
             || !self.forgotten.is_empty()
             || leaving && self.leaving < LEAVING_MAX
@@ -125,7 +135,7 @@ impl Scheduler {
                     return Some(action);
                 }
             }
-            if let Some(action) = self.tell(now) {
+            if let Some(action) = self.tell(now).or_else(|| self.give_up(now)) {
                 return Some(action);
             }
         }
@@ -287,9 +297,11 @@ impl Scheduler {
         let Some(entry) = self.entries.get(key) else { return false };
         if entry.expires_at <= now {
             self.expired.push_back(&mut self.entries, key);
+            self.entries.stand(key, Standing::Leaving);
             return false;
         }
-        let held = self.streams.get(entry.flow).is_some_and(|stream| stream.suspended);
+        let held =
+            entry.hold != 0 || self.streams.get(entry.flow).is_some_and(|stream| stream.suspended);
         let there = self
             .destinations
             .get(entry.destination)
@@ -309,26 +321,34 @@ impl Scheduler {
         source: SourceIndex,
         connection: Connection,
     ) -> Option<Attempt> {
-        let entry = self.entries.get_mut(key)?;
-        entry.place = Place::InFlight { lane };
+        self.entries.change(key, |entry| {
+            entry.place = Place::InFlight { lane };
+            entry.standing = Standing::Flying;
+        });
+        let entry = self.entries.get(key)?;
         let domain = self.destinations.get(entry.destination)?.domain.clone();
         self.in_flight += 1;
         let (ticket, lane) = (Ticket(key), LaneId(lane));
-        let number = entry.attempts.saturating_add(1);
+        let number = u32::from(entry.attempts).saturating_add(1);
         Some(Attempt { ticket, id: entry.id, domain, lane, source, connection, number })
     }
 
     /// Takes an entry back from the driver and lets its lane learn from it.
-    pub(crate) fn land(&mut self, now: Timestamp, ticket: Ticket, health: Health) -> Option<Entry> {
-        let entry = self.entries.get_mut(ticket.0)?;
+    pub(crate) fn land(
+        &mut self,
+        now: Timestamp,
+        ticket: Ticket,
+        health: Health,
+        mark: Mark,
+    ) -> Option<Entry> {
+        let entry = *self.entries.get(ticket.0)?;
         let Place::InFlight { lane } = entry.place else { return None };
-        entry.place = Place::Listed { next: NONE };
-        let entry = *entry;
+        self.entries.link(ticket.0, NONE);
         self.in_flight -= 1;
         if lane == NONE {
             self.leaving -= 1;
         } else {
-            self.sites.land(now, lane, health);
+            self.sites.land(now, lane, health, mark);
             self.list_lane(lane);
         }
         Some(entry)
