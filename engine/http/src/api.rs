@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use crate::audits;
 use crate::describe;
+use crate::directing;
 use crate::events;
 use crate::fault::Fault;
 use crate::guard;
@@ -26,6 +27,7 @@ use crate::sessions;
 use crate::suppressing;
 use crate::templates;
 use crate::tokens;
+use crate::why;
 
 /// The handlers, each with its description. What each needs stands in [`crate::routes::ROUTES`].
 fn handlers() -> OpenApiRouter<Arc<Shared>> {
@@ -63,6 +65,9 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(plugins::promote))
         .routes(routes!(plugins::roll_back))
         .routes(routes!(audits::list))
+        .routes(routes!(why::why))
+        .routes(routes!(directing::list, directing::give))
+        .routes(routes!(directing::show, directing::undo))
 }
 
 /// The description of all routes (OpenAPI 3.1), as JSON.

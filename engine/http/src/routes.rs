@@ -112,6 +112,11 @@ pub const ROUTES: &[Route] = &[
     change("POST", "/v1/plugins/{plugin}/promote", MayEverywhere(WritePlugins), 0),
     change("POST", "/v1/plugins/{plugin}/rollback", MayEverywhere(WritePlugins), 0),
     read("/v1/audit", May(ReadAudit)),
+    read("/v1/why", MayEverywhere(ReadQueue)),
+    read("/v1/directives", MayEverywhere(ReadQueue)),
+    change("POST", "/v1/directives", MayEverywhere(WriteQueue), SMALL_OCTETS_MAX),
+    read("/v1/directives/{directive}", MayEverywhere(ReadQueue)),
+    change("DELETE", "/v1/directives/{directive}", MayEverywhere(WriteQueue), 0),
 ];
 
 /// What a method and a path lead to.

@@ -16,12 +16,15 @@ use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
 use maily::command::sink;
+use maily::command::steer;
 use maily::command::suppress;
 use maily::command::token;
 use maily::command::trace;
+use maily::command::why;
 use maily::dev::run as dev;
 use maily::exit::Exit;
 use maily::exit::Failure;
+use maily_api::directive::Verb;
 use maily_core::clock::Clock;
 
 #[global_allocator]
@@ -59,6 +62,25 @@ enum Command {
     Bounces(bounces::Arguments),
     Plugin(plugin::Arguments),
     Queue(queue::QueueArguments),
+    Why(why::Arguments),
+    /// Send nothing of this mail, also of what comes later, until it is resumed.
+    Suspend(steer::Arguments),
+    /// End a suspension: mail goes again, bit by bit.
+    Resume(steer::Arguments),
+    /// Send nothing of what waits now, until it is released.
+    Hold(steer::Arguments),
+    /// Let go what is held, by an operator or a plugin.
+    Release(steer::Arguments),
+    /// Try now what waits for its time.
+    Retry(steer::Arguments),
+    /// Give mail up, with a report to each sender; held first, so that it can be undone.
+    Bounce(steer::Arguments),
+    /// Remove mail without a word to its senders; held first, so that it can be undone.
+    Drop(steer::Arguments),
+    /// Send mail by the egress sources of another pool.
+    Move(steer::Arguments),
+    Undo(steer::Undo),
+    Jobs(steer::Jobs),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
@@ -98,6 +120,17 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Bounces(arguments) => bounces::run(&arguments, clock.now()),
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
+        Command::Why(arguments) => runtime.block_on(why::run(arguments, clock)),
+        Command::Suspend(it) => runtime.block_on(steer::run(Verb::Suspend, it, clock)),
+        Command::Resume(it) => runtime.block_on(steer::run(Verb::Resume, it, clock)),
+        Command::Hold(it) => runtime.block_on(steer::run(Verb::Hold, it, clock)),
+        Command::Release(it) => runtime.block_on(steer::run(Verb::Release, it, clock)),
+        Command::Retry(it) => runtime.block_on(steer::run(Verb::Retry, it, clock)),
+        Command::Bounce(it) => runtime.block_on(steer::run(Verb::Bounce, it, clock)),
+        Command::Drop(it) => runtime.block_on(steer::run(Verb::Drop, it, clock)),
+        Command::Move(it) => runtime.block_on(steer::run(Verb::Move, it, clock)),
+        Command::Undo(arguments) => runtime.block_on(steer::undo(arguments, clock)),
+        Command::Jobs(arguments) => runtime.block_on(steer::jobs(arguments, clock)),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),

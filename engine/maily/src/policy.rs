@@ -62,6 +62,8 @@ pub fn policy(config: &Config) -> anyhow::Result<Policy> {
         sites: own.collect(),
         pools: pools(config, &shares),
         sources: shares,
+        place: "[limits]".into(),
+        ..Policy::default()
     })
 }
 

@@ -28,6 +28,8 @@ use maily_delivery::worker;
 use maily_events::feed::Feed;
 use maily_events::recorder::Recorder;
 use maily_http::mail::Mail;
+use maily_http::orders;
+use maily_http::orders::Orders;
 use maily_http::reading::Reader;
 use maily_ingress::door::FrontDoor;
 use maily_ingress::listener;
@@ -106,7 +108,10 @@ impl Daemon {
         let late = records.late(&clock, &asker.plugins);
         let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
         let tools = first.tools.clone();
-        let scheduler = Scheduler::new(first.policy.clone(), seed);
+        let mut scheduler = Scheduler::new(first.policy.clone(), seed);
+        if let Some((registry, _)) = &records.registry {
+            orders::restore(registry, &mut scheduler, clock.now());
+        }
         let (settings, deciding) = watch::channel(first);
         let (control, commands) = Control::new();
         let parts = Parts {
@@ -125,6 +130,10 @@ impl Daemon {
         let mut watching = JoinSet::new();
         scripts.serve(config, &mail, &clock, &mut watching);
         watching.spawn(records.judge(config, &mail, &clock)?.run());
+        if let Some((registry, _)) = &records.registry {
+            let (registry, control) = (registry.clone(), control.clone());
+            watching.spawn(Orders { registry, control, clock: Arc::clone(&clock) }.keep());
+        }
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &draining);
         watching.spawn(receiving.gate().watch());

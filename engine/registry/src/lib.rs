@@ -8,6 +8,7 @@ pub mod audit_entry;
 pub mod audit_walk;
 pub mod base62;
 pub mod chance;
+pub mod directive;
 pub mod error;
 pub mod issuing;
 pub mod jwt;

@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     Senders,
     /// That mail was taken back, by project and tag.
     Withdrawal,
+    /// What an operator said of waiting mail, by its number.
+    Directive,
 }
 
 /// The key of a row of this kind with these names.
@@ -57,6 +59,7 @@ pub(crate) fn key(kind: Kind, names: &[&[u8]]) -> Bytes {
         Kind::LinkKey => b'l',
         Kind::Senders => b's',
         Kind::Withdrawal => b'x',
+        Kind::Directive => b'o',
     };
     let mut key = vec![letter];
     for name in names {

@@ -1,8 +1,10 @@
 //! What operators do with messages: hold them, let them go, try them now, send them another way.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
+use crate::mail::id::QueueId;
 use crate::mail::outcome::Outcome;
 use crate::queue::action::Action;
 use crate::queue::destinations::Route;
@@ -14,6 +16,7 @@ use crate::queue::entries::Entry;
 use crate::queue::entries::List;
 use crate::queue::entries::Place;
 use crate::queue::entries::expired;
+use crate::queue::ledger::Account;
 use crate::queue::ledger::Standing;
 use crate::queue::remark::LATER;
 use crate::queue::remark::QUARANTINED;
@@ -75,8 +78,8 @@ impl Scheduler {
         self.directives.iter().map(|(_, active)| &active.directive)
     }
 
-    /// Gives up what a directive holds, with this outcome for each recipient, and takes it back.
-    /// Gives how many that is.
+    /// Gives up what a directive holds, with this outcome for each recipient; gives how many that
+    /// is. The directive stays if it covers what comes later, else it ends.
     pub fn refuse(&mut self, now: Timestamp, name: &str, outcome: &Outcome) -> usize {
         let Some(number) = self.directives.number(name) else { return 0 };
         let held = |entry: &Entry| {
@@ -84,9 +87,8 @@ impl Scheduler {
         };
         let timed = |(_, entry): &(u32, &Entry)| matches!(entry.place, Place::Timed { .. });
         let in_wheel = self.entries.each().filter(|(_, e)| held(e)).filter(timed).count();
-        let gone = self.take_out(held);
+        let mut list = self.take_out(held);
         self.wheel.discount(in_wheel);
-        let mut list = gone;
         let mut refused = List::default();
         while let Some(key) = list.pop(&self.entries) {
             self.entries.change(key, |entry| {
@@ -96,8 +98,32 @@ impl Scheduler {
         }
         let count = refused.len();
         self.refused.push_back((name.into(), outcome.clone(), refused));
-        self.end(now, number);
+        let covers = self.directives.get(number).map(|active| &active.directive.covers);
+        if covers != Some(&Covers::Future) {
+            self.end(now, number);
+        }
         count
+    }
+
+    /// How many wait and are held by the directive of this name.
+    pub fn holding(&self, name: &str) -> usize {
+        let Some(number) = self.directives.number(name) else { return 0 };
+        let ours =
+            |account: &Account| account.hold == number && account.standing != Standing::Flying;
+        let counts = self.entries.ledger().iter().filter(|(account, _)| ours(account));
+        counts.map(|(_, count)| count as usize).sum()
+    }
+
+    /// The messages that are selected.
+    pub fn selected(&self, now: Timestamp, selector: &Selector) -> BTreeSet<QueueId> {
+        let mut selecting = Selecting::new(selector, now);
+        let selected = self.entries.each().filter(|(_, entry)| selecting.selects(self, entry));
+        selected.map(|(_, entry)| entry.id).collect()
+    }
+
+    /// Whether there is a pool of this name.
+    pub fn has_pool(&self, name: &str) -> bool {
+        self.policy.pool_named(name).is_some()
     }
 
     /// How many of a directive's messages are still to be given up.
