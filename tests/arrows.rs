@@ -26,6 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine/egress", &["core"]),
     ("plugins", &["core"]),
     ("config", &["core"]),
+    ("tui", &["core", "api"]),
     ("engine/ingress", &["core", "journal", "spool", "events", "plugins"]),
     ("engine/delivery", &["core", "spool", "events", "egress", "plugins"]),
     (
@@ -36,7 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "engine/maily",
         &[
             "core", "api", "journal", "spool", "events", "registry", "egress", "config", "ingress",
-            "delivery", "http", "plugins",
+            "delivery", "http", "plugins", "tui",
         ],
     ),
 ];

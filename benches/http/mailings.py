@@ -139,7 +139,7 @@ def batches(daemon, seconds):
     for each in clients:
         each.join()
     elapsed, count = time.monotonic() - begun, sum(taken)
-    waiting = daemon.metric("maily_waiting_messages")
+    waiting = daemon.metric("maily_spool_messages")
     if waiting < count:
         sys.exit(f"{count} were acknowledged, and {waiting} wait")
     octets = (daemon.metric("maily_spool_live_bytes") - before) / count

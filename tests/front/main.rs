@@ -18,6 +18,7 @@ mod recipients;
 mod returns;
 mod roles;
 mod scripts;
+mod steering;
 #[path = "../support/mod.rs"]
 mod support;
 mod suppressing;

@@ -98,10 +98,46 @@ impl Place {
 
     /// Runs a command of an operator; gives what it says.
     pub(crate) fn maily(&self, arguments: &[&str]) -> String {
+        let output = run(&mut self.command(arguments));
+        String::from_utf8([output.stderr, output.stdout].concat()).unwrap()
+    }
+
+    /// The same; it may end with 1, for nothing.
+    pub(crate) fn maily_may(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command of an operator that fails with this code; gives what it says.
+    pub(crate) fn fails(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        String::from_utf8([output.stderr, output.stdout].concat()).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maily"));
         command.args(arguments).arg("--config").arg(self.folder.path().join("maily.toml"));
-        let output = run(&mut command);
-        String::from_utf8([output.stderr, output.stdout].concat()).unwrap()
+        command
+    }
+
+    /// Asks the API as one who may do all everywhere.
+    pub(crate) fn ask_admin(&self, method: &str, path: &str, body: Option<&Value>) -> Said {
+        self.ask_as(&self.owner(), method, path, body)
+    }
+
+    /// Asks the API with this token.
+    pub(crate) fn ask_as(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Said {
+        let fields = format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        request(self.api, method, path, &fields, &body).unwrap()
     }
 
     /// A token that may do all everywhere.

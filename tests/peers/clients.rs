@@ -164,7 +164,7 @@ fn prometheus_reads_the_metrics() {
     client.say("HELO client.example\r\n");
     assert!(client.hand_in(1));
     world.each_came_once(&[1]);
-    let settled = || daemon.ask("/metrics").1.contains("\nmaily_waiting_messages 0\n");
+    let settled = || daemon.ask("/metrics").1.contains("\nmaily_spool_messages 0\n");
     wait_for("the settlement", settled);
     let expected = [
         "maily_messages_accepted_total=1",

@@ -40,8 +40,6 @@ pub struct Overview {
     pub sites: Vec<SiteGlance>,
     /// Egress sources by pool.
     pub pools: Vec<PoolGlance>,
-    /// The last events, in words, the last one last.
-    pub last: Vec<String>,
 }
 
 /// Messages each second.
@@ -68,8 +66,6 @@ pub struct Totals {
     pub deferred: u64,
     /// Given up, by recipients.
     pub bounced: u64,
-    /// Complaints.
-    pub complaints: u64,
 }
 
 /// What the daemon takes.

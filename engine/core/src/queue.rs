@@ -9,6 +9,7 @@ mod entries;
 pub mod flows;
 mod lane;
 mod ledger;
+pub mod pace;
 pub mod policy;
 pub mod rate;
 pub mod remark;

@@ -15,9 +15,11 @@ use crate::describe;
 use crate::directing;
 use crate::events;
 use crate::fault::Fault;
+use crate::glance;
 use crate::guard;
 use crate::hooks;
 use crate::link_keys;
+use crate::looking;
 use crate::messages;
 use crate::parts::Shared;
 use crate::plugins;
@@ -66,6 +68,11 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(plugins::roll_back))
         .routes(routes!(audits::list))
         .routes(routes!(why::why))
+        .routes(routes!(glance::show))
+        .routes(routes!(glance::follow))
+        .routes(routes!(looking::list))
+        .routes(routes!(looking::show))
+        .routes(routes!(looking::follow))
         .routes(routes!(directing::list, directing::give))
         .routes(routes!(directing::show, directing::undo))
 }

@@ -1,5 +1,6 @@
 //! What the routes for mail stand on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -9,9 +10,11 @@ use maily_core::queue::cancellation::Which;
 use maily_delivery::cancel::CancelError;
 use maily_delivery::cancel::Taken;
 use maily_delivery::control::Control;
+use maily_delivery::counters::Counters;
 use maily_events::suppression::Suppressions;
 use maily_ingress::door::FrontDoor;
 use maily_ingress::gate::Gate;
+use maily_ingress::seats::Seats;
 use maily_plugins::set::Plugins;
 
 use crate::fault::Fault;
@@ -32,6 +35,12 @@ pub struct Mail {
     pub draining: watch::Receiver<bool>,
     /// Who is asked along the way.
     pub plugins: Arc<Plugins>,
+    /// What became of what was sent.
+    pub sent: Arc<Counters>,
+    /// Connections from clients.
+    pub seats: Seats,
+    /// Where the spool lies.
+    pub folder: PathBuf,
     /// Who must not be written to.
     pub suppressions: Suppressions,
 }

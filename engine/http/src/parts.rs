@@ -18,6 +18,8 @@ use crate::hook_meters::HookMeters;
 use crate::mail::Mail;
 use crate::meters::Meters;
 use crate::rooms::Rooms;
+use crate::samples::Samples;
+use crate::surveyed::LastSurvey;
 
 /// The most streams of events at once.
 pub const STREAMS_MAX: usize = 100;
@@ -55,6 +57,10 @@ pub struct Shared {
     pub(crate) rooms: Arc<Rooms>,
     /// Room for streams of events.
     pub(crate) streams: Arc<Semaphore>,
+    /// The queue as it was a moment ago.
+    pub(crate) last_survey: LastSurvey,
+    /// The counts of the last minute.
+    pub(crate) samples: Samples,
 }
 
 impl Shared {
@@ -67,6 +73,8 @@ impl Shared {
             hooks: Arc::default(),
             rooms: Arc::default(),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            last_survey: LastSurvey::default(),
+            samples: Samples::default(),
             parts,
         })
     }

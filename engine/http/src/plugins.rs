@@ -183,7 +183,7 @@ fn refused(why: &Unchosen) -> Fault {
 }
 
 /// All plugins that are loaded or were spoken of, by name.
-fn rows(plugins: &Plugins) -> Vec<Plugin> {
+pub(crate) fn rows(plugins: &Plugins) -> Vec<Plugin> {
     let choices = plugins.choices();
     let mut rows: BTreeMap<String, Plugin> =
         choices.names().map(|name| (name.to_owned(), row_of(name, &choices))).collect();

@@ -14,6 +14,8 @@ pub mod sink;
 pub mod steer;
 pub mod suppress;
 pub mod token;
+pub mod top;
 pub mod trace;
 pub mod tracked;
+pub mod view;
 pub mod why;

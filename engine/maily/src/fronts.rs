@@ -24,6 +24,7 @@ use maily_events::suppression::Suppressions;
 use maily_http::api;
 use maily_http::budget::Budget;
 use maily_http::delivering::{Deliverer, Sending};
+use maily_http::glance;
 use maily_http::hit_counters::HitCounters;
 use maily_http::judging::Judge;
 use maily_http::mail::Mail;
@@ -358,7 +359,12 @@ impl Fronts {
     }
 
     /// Starts to answer.
-    pub fn serve(&mut self, sessions: &mut JoinSet<()>, draining: &watch::Receiver<bool>) {
+    pub fn serve(
+        &mut self,
+        sessions: &mut JoinSet<()>,
+        watching: &mut JoinSet<()>,
+        draining: &watch::Receiver<bool>,
+    ) {
         for (front, bound) in self.waiting.drain(..) {
             sessions.spawn(server::serve(front, bound, draining.clone()));
         }
@@ -372,6 +378,7 @@ impl Fronts {
                 draining: draining.clone(),
             };
             sessions.spawn(deliverer.run());
+            watching.spawn(glance::sample(Arc::clone(shared)));
         }
     }
 

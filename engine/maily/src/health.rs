@@ -28,6 +28,7 @@ use crate::ops::{Check, Watched};
 use crate::pulse::Pulse;
 use crate::receiving::Receiving;
 use crate::script_meters;
+use crate::waiting::Waiting;
 
 /// So long after its last failure the spool counts as sound again: the journal has gone on in
 /// another segment.
@@ -86,6 +87,8 @@ pub struct Health {
     seats: Option<Seats>,
     /// Plugins, if there may be any.
     plugins: Option<Arc<Plugins>>,
+    /// Why mail waits.
+    pub waiting: Arc<Waiting>,
     /// What the time is.
     clock: Arc<dyn Clock>,
     /// Failures of the spool when they were last seen to grow, and when that was.
@@ -116,6 +119,7 @@ impl Health {
             hooks: None,
             seats: None,
             plugins: None,
+            waiting: Arc::default(),
             clock: Arc::clone(clock),
             failed: Mutex::default(),
         }
@@ -254,6 +258,7 @@ impl Health {
         ];
         let help = "Entries of the queue: a message for one domain each.";
         text.gauges("maily_queue_entries", help, "state", &states);
+        self.waiting.write(text, self.clock.now());
         let help = "Domains that the queue knows.";
         text.gauge("maily_queue_destinations", help, read(&queue.destinations));
         text.gauge("maily_queue_sites", "Sites that the queue knows.", read(&queue.sites));
@@ -265,7 +270,7 @@ impl Health {
     fn storage(&self, text: &mut Exposition) {
         let stats = self.spool.stats();
         let help = "Messages with a recipient that is not settled.";
-        text.gauge("maily_waiting_messages", help, stats.waiting);
+        text.gauge("maily_spool_messages", help, stats.waiting);
         text.gauge("maily_spool_live_bytes", "Octets of their records.", stats.live_octets);
         text.gauge("maily_spool_segments", "Segments of the spool on disk.", stats.segments);
         text.gauge("maily_spool_quarantined", "Damaged pieces set aside.", stats.quarantined);

@@ -26,5 +26,6 @@ pub mod sending;
 pub mod sink;
 pub mod tls;
 pub mod upkeep;
+pub mod waiting;
 pub mod webhooks;
 pub mod wire;

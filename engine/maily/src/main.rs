@@ -19,7 +19,9 @@ use maily::command::sink;
 use maily::command::steer;
 use maily::command::suppress;
 use maily::command::token;
+use maily::command::top;
 use maily::command::trace;
+use maily::command::view;
 use maily::command::why;
 use maily::dev::run as dev;
 use maily::exit::Exit;
@@ -63,6 +65,8 @@ enum Command {
     Plugin(plugin::Arguments),
     Queue(queue::QueueArguments),
     Why(why::Arguments),
+    View(view::Arguments),
+    Top(top::Arguments),
     /// Send nothing of this mail, also of what comes later, until it is resumed.
     Suspend(steer::Arguments),
     /// End a suspension: mail goes again, bit by bit.
@@ -121,6 +125,8 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Why(arguments) => runtime.block_on(why::run(arguments, clock)),
+        Command::View(arguments) => runtime.block_on(view::run(arguments, clock)),
+        Command::Top(arguments) => runtime.block_on(top::once(&arguments, clock)),
         Command::Suspend(it) => runtime.block_on(steer::run(Verb::Suspend, it, clock)),
         Command::Resume(it) => runtime.block_on(steer::run(Verb::Resume, it, clock)),
         Command::Hold(it) => runtime.block_on(steer::run(Verb::Hold, it, clock)),

@@ -115,6 +115,11 @@ impl Receiving {
         self.gate.limit(self.limits);
     }
 
+    /// Connections from clients.
+    pub fn seats(&self) -> Seats {
+        self.seats.clone()
+    }
+
     /// Whether there is room for more mail.
     pub fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)

@@ -126,7 +126,8 @@ impl Daemon {
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
         let (smtp, listeners) = receive(config, &receiving, &draining, &mut sessions)?;
-        let mail = mail(&receiving, &control, &events, &records, &asker.plugins, &draining);
+        let (to, plugins) = (&control, &asker.plugins);
+        let mail = mail(config, &counters, &receiving, to, &events, &records, plugins, &draining);
         let mut watching = JoinSet::new();
         scripts.serve(config, &mail, &clock, &mut watching);
         watching.spawn(records.judge(config, &mail, &clock)?.run());
@@ -135,13 +136,15 @@ impl Daemon {
             watching.spawn(Orders { registry, control, clock: Arc::clone(&clock) }.keep());
         }
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
-        fronts.serve(&mut sessions, &draining);
+        fronts.serve(&mut sessions, &mut watching, &draining);
         watching.spawn(receiving.gate().watch());
         let (retain, retention) = watch::channel(config.events.retention);
         watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
         let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock)
             .with_http(&fronts)
             .with_plugins(&asker.plugins);
+        let waiting = Arc::clone(&health.waiting);
+        watching.spawn(waiting.watch(control.clone(), Arc::clone(&clock)));
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
         let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
@@ -330,6 +333,8 @@ fn receive(
 
 /// The way of mail, as far as HTTP goes along it.
 fn mail(
+    config: &Config,
+    sent: &Arc<Counters>,
     receiving: &Receiving,
     control: &Control,
     events: &Recorder,
@@ -348,6 +353,9 @@ fn mail(
         ),
         draining: draining.clone(),
         plugins: Arc::clone(plugins),
+        sent: Arc::clone(sent),
+        seats: receiving.seats(),
+        folder: config.spool.folder.clone(),
         suppressions: records.suppressions.clone(),
     }
 }

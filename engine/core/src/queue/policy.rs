@@ -121,6 +121,13 @@ impl Policy {
         self.sources.get(usize::from(source.0)).map_or(1, |share| u64::from(share.weight.max(1)))
     }
 
+    /// The pools, each with the names of its sources.
+    pub(crate) fn pool_sources(&self) -> Vec<(Box<str>, Vec<Box<str>>)> {
+        let names =
+            |pool: &Pool| pool.sources.iter().map(|n| self.source_name(*n).into()).collect();
+        self.pools.iter().map(|pool| (pool.name.clone(), names(pool))).collect()
+    }
+
     /// The name of a pool.
     pub(crate) fn pool_name(&self, pool: u16) -> &str {
         self.pools.get(usize::from(pool)).map_or("", |pool| &pool.name)

@@ -301,7 +301,11 @@ impl Scheduler {
         hints: Hints,
     ) -> Option<Verdict> {
         let (mut again, mut health, mut said) = (false, Health::Unknown, None);
+        let mut counts = [0; 3];
         for outcome in outcomes {
+            if let Some(count) = counts.get_mut(fate(outcome)) {
+                *count += 1;
+            }
             let in_doubt = matches!(outcome, Outcome::InDoubt(_));
             let deferred = matches!(outcome, Outcome::Deferred { .. })
                 || in_doubt && self.policy.in_doubt == InDoubt::Retry;
@@ -313,7 +317,10 @@ impl Scheduler {
         }
         let remark = hints.remark.or_else(|| said.map(Remark::of));
         let mark = remark.map_or(UNSAID, |remark| self.note(now, remark));
+        let lane = self.lane_of(ticket);
         let entry = self.land(now, ticket, health, mark)?;
+        let [delivered, deferred, bounced] = counts;
+        self.sites.count(now, lane, delivered, deferred, bounced);
         let attempts = entry.attempts.saturating_add(1);
         let chance = self.random();
         let plan = || self.policy.retry.delay(u32::from(attempts), chance);
@@ -334,6 +341,14 @@ impl Scheduler {
             InDoubt::Settle => Settlement::Done,
         };
         Some(Verdict { again: retry, in_doubt })
+    }
+
+    /// The lane in which an entry is under way; none of that number if in none.
+    fn lane_of(&self, ticket: Ticket) -> u32 {
+        match self.entries.get(ticket.0).map(|entry| entry.place) {
+            Some(Place::InFlight { lane }) => lane,
+            _ => NONE,
+        }
     }
 
     fn note(&mut self, now: Timestamp, remark: Remark) -> Mark {
@@ -410,6 +425,15 @@ fn waits_for(new: &NewEntry<'_>) -> Mark {
         0 if new.due >= new.expires_at => QUARANTINED,
         0 => LATER,
         _ => UNSAID,
+    }
+}
+
+/// Among what an outcome counts: what was taken, put off or refused.
+const fn fate(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Delivered(_) => 0,
+        Outcome::Deferred { .. } | Outcome::InDoubt(_) => 1,
+        Outcome::Bounced { .. } => 2,
     }
 }
 

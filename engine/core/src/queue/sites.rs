@@ -2,6 +2,7 @@
 //! was used, and groups of entries that could go, one for each pool of sources.
 
 pub(crate) mod blocking;
+mod pacing;
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -19,6 +20,7 @@ use crate::queue::lane::Health;
 use crate::queue::lane::Lane;
 use crate::queue::lane::Readiness;
 use crate::queue::lane::Share;
+use crate::queue::pace::Pace;
 use crate::queue::policy::Limits;
 use crate::queue::policy::Policy;
 use crate::queue::policy::SourceIndex;
@@ -41,6 +43,7 @@ pub(crate) struct Site {
     domains: u32,
     suspended: bool,
     idle: bool,
+    pace: Pace,
 }
 
 /// The entries of one site that may go by one pool of sources.
@@ -119,6 +122,7 @@ impl Sites {
             domains: 0,
             suspended: suspensions.site(name),
             idle: false,
+            pace: Pace::default(),
         });
         let (sites, hasher) = (&self.sites, &self.hasher);
         let rehash = |n: &u32| sites.get(*n).map_or(0, |site| hasher.hash_one(&*site.name));

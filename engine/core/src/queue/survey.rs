@@ -6,11 +6,14 @@ use crate::clock::Timestamp;
 use crate::mail::address::Domain;
 use crate::mail::envelope::Stream;
 use crate::mail::id::QueueId;
+use crate::queue::pace::Pace;
 
 /// Destinations in one survey, those with the most mail; the rest is only counted.
 pub const DESTINATIONS_MAX: usize = 10_000;
 /// Streams in one survey.
 pub const STREAMS_MAX: usize = 10_000;
+/// Sites in one survey.
+pub const SITES_MAX: usize = 10_000;
 /// Lanes in one survey.
 pub const LANES_MAX: usize = 10_000;
 
@@ -82,6 +85,17 @@ pub struct LaneRow {
     pub failed_at: Option<Timestamp>,
 }
 
+/// A site that is known.
+#[derive(Clone, Debug)]
+pub struct SiteRow {
+    /// Its name.
+    pub site: Arc<str>,
+    /// Connections to it.
+    pub connections: u32,
+    /// How fast it goes there.
+    pub pace: Pace,
+}
+
 /// The queue.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
@@ -95,6 +109,10 @@ pub struct Survey {
     pub destinations: Vec<DestinationRow>,
     /// Streams with mail.
     pub streams: Vec<StreamRow>,
+    /// Sites that are known.
+    pub sites: Vec<SiteRow>,
+    /// Pools, each with the names of its sources.
+    pub pools: Vec<(Box<str>, Vec<Box<str>>)>,
     /// Lanes that are in use or rest.
     pub lanes: Vec<LaneRow>,
 }

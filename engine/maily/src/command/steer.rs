@@ -19,6 +19,7 @@ use crate::office::Office;
 /// It asks the running daemon by its admin socket (http.admin.listen). What is said is on disk before
 /// it holds, and in the audit log.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(
     after_help = "Examples:\n  maily suspend domain=example.org --reason 'they asked' --for 2h\n  \
     maily bounce 'campaign=flash and tenant=shop' --reason 'wrong price' --dry-run\n  \
@@ -61,6 +62,7 @@ pub struct Arguments {
 
 /// Take a directive back: what it holds goes again, bit by bit.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(after_help = "Example:\n  maily undo d-118\n\n\
     Exit code 65: there is none of this name, or it is too late.")]
 pub struct Undo {
@@ -75,6 +77,7 @@ pub struct Undo {
 
 /// List what was said of waiting mail, the last first, with how far it has come.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(after_help = "Example:\n  maily jobs --json\n\nExit code 1: there is none.")]
 pub struct Jobs {
     /// Print one JSON object a directive, each on a line.

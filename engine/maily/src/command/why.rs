@@ -15,6 +15,7 @@ use crate::office::Office;
 ///
 /// It asks the running daemon by its admin socket (http.admin.listen).
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(after_help = "Examples:\n  maily why\n  maily why 'site=mx.example.org and age>1h'\n  \
     maily why --json 'campaign=spring-26'\n\n\
     Fields: domain, site, tenant, campaign, class, pool, source, last, cause, state, id, age,\n\

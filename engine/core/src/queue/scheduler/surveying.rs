@@ -17,8 +17,10 @@ use crate::queue::destinations::Route;
 use crate::queue::entries::Entry;
 use crate::queue::ledger::Account;
 use crate::queue::ledger::Standing;
+use crate::queue::pace::Pace;
 use crate::queue::scheduler::Scheduler;
 use crate::queue::scheduler::selecting::Selecting;
+use crate::queue::survey;
 use crate::queue::survey::AGE_MINUTES;
 use crate::queue::survey::AGES;
 use crate::queue::survey::DESTINATIONS_MAX;
@@ -30,6 +32,7 @@ use crate::queue::survey::Messages;
 use crate::queue::survey::Order;
 use crate::queue::survey::Preview;
 use crate::queue::survey::STREAMS_MAX;
+use crate::queue::survey::SiteRow;
 use crate::queue::survey::StreamRow;
 use crate::queue::survey::Survey;
 use crate::queue::survey::Tally;
@@ -90,8 +93,16 @@ impl Scheduler {
         let rows = kept.into_iter().filter_map(|(number, it)| self.destination_row(number, it));
         survey.destinations = rows.collect();
         survey.streams = self.stream_rows(streams);
+        survey.sites = self.site_rows(now);
         survey.lanes = self.lane_rows(now);
+        survey.pools = self.policy.pool_sources();
         survey
+    }
+
+    /// When the message was accepted that waits longest. Looks at all entries.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        let waits = |(_, entry): &(u32, &Entry)| entry.standing != Standing::Flying;
+        self.entries.each().filter(waits).map(|(_, entry)| entry.id.made_at()).min()
     }
 
     fn destination_row(&self, number: u32, gathered: Gathered) -> Option<DestinationRow> {
@@ -116,6 +127,15 @@ impl Scheduler {
             Some(StreamRow { stream: info.stream.clone(), pool, tally })
         };
         ranked.into_iter().filter_map(row).collect()
+    }
+
+    fn site_rows(&self, now: Timestamp) -> Vec<SiteRow> {
+        let row = |(site, connections, pace): (&Arc<str>, u32, Pace)| SiteRow {
+            site: Arc::clone(site),
+            connections,
+            pace,
+        };
+        self.sites.paces(now).take(survey::SITES_MAX).map(row).collect()
     }
 
     fn lane_rows(&self, now: Timestamp) -> Vec<LaneRow> {

@@ -1,0 +1,7 @@
+//! The screens.
+
+pub mod help;
+pub mod overview;
+pub mod story;
+pub mod view;
+pub mod why;
