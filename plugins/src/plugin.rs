@@ -321,7 +321,7 @@ impl Plugin {
             });
             let shown = input.show(program.show());
             let allowed = (allowance, begin);
-            let answered = program.call(&shared.base, &worker, hook, shown, allowed);
+            let answered = program.call(&shared.base, &mut worker, hook, shown, allowed);
             self.round(&worker, hook, answered, memo)
         });
         let round = round.unwrap_or_else(|error| {

@@ -157,7 +157,7 @@ impl Program {
     pub fn call(
         &self,
         base: &Base,
-        worker: &Worker,
+        worker: &mut Worker,
         hook: Hook,
         input: Dynamic,
         (allowance, begin): (Allowance, Timestamp),

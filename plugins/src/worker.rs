@@ -9,10 +9,11 @@ use std::time::Duration;
 use maily_core::clock::Timestamp;
 use parking_lot::Mutex;
 use rhai::AST;
-use rhai::CallFnOptions;
+use rhai::Caches;
 use rhai::Dynamic;
 use rhai::Engine;
 use rhai::EvalAltResult;
+use rhai::EvalContext;
 use rhai::Module;
 use rhai::OptimizationLevel;
 use rhai::Position;
@@ -35,6 +36,9 @@ use crate::surface::Surface;
 use crate::watchdog::Ended;
 use crate::watchdog::Slot;
 use crate::watchdog::Watchdog;
+
+/// Levels of calls that the interpreter counts before a hook's first line.
+const HOOK_LEVELS: usize = 2;
 
 /// What all interpreters share.
 #[derive(Debug)]
@@ -67,6 +71,8 @@ pub struct Parts {
 pub struct Worker {
     engine: Engine,
     slot: Arc<Slot>,
+    /// Which functions the calls of its scripts mean: found once, not again in each run.
+    found: Caches,
     /// Where it runs; whoever runs it takes the stack and gives it back.
     pub stack: Stack,
     /// How its host functions reach the state of the run.
@@ -139,7 +145,7 @@ impl Worker {
             })
         });
         for_the_log(&mut engine, &handle);
-        Self { engine, slot, stack: Stack::default(), handle }
+        Self { engine, slot, found: Caches::new(), stack: Stack::default(), handle }
     }
 
     /// The interpreter, to compile with.
@@ -177,17 +183,30 @@ impl Worker {
 
     /// Calls a function with one value.
     pub fn call(
-        &self,
+        &mut self,
         base: &Base,
         ast: &AST,
         function: &str,
-        argument: Dynamic,
-        (allowance, begin): (Allowance, Timestamp),
+        mut argument: Dynamic,
+        allowed: (Allowance, Timestamp),
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        self.guarded(base, (allowance, begin), || {
-            let options = CallFnOptions::new().eval_ast(false);
+        let mut found = std::mem::take(&mut self.found);
+        let called = self.guarded(base, allowed, || {
+            let mut global = self.engine.new_global_runtime_state();
+            global.lib.push(Shared::clone(ast.shared_lib()));
             let mut scope = Scope::new();
-            self.engine.call_fn_with_options(options, &mut scope, ast, function, (argument,))
+            let mut context =
+                EvalContext::new(&self.engine, &mut global, &mut found, &mut scope, None);
+            context.call_fn_raw(function, false, false, &mut [&mut argument])
+        });
+        if called.is_ok() && found.fn_resolution_cache_mut().dict.len() <= limits::FOUND_MAX {
+            self.found = found;
+        }
+        called.or_else(|error| match *error {
+            EvalAltResult::Exit(value, _) => Ok(value),
+            // The hook itself is no place that an error came from.
+            EvalAltResult::ErrorInFunctionCall(name, _, inner, _) if name == function => Err(inner),
+            other => Err(Box::new(other)),
         })
     }
 
@@ -212,7 +231,7 @@ impl Worker {
 
 fn bound(engine: &mut Engine, parts: &Parts) {
     engine
-        .set_max_call_levels(limits::CALL_DEPTH_MAX)
+        .set_max_call_levels(limits::CALL_DEPTH_MAX + HOOK_LEVELS)
         .set_max_expr_depths(limits::EXPRESSION_DEPTH_MAX, limits::EXPRESSION_DEPTH_MAX)
         .set_max_string_size(parts.string_octets_max)
         .set_max_array_size(limits::ARRAY_ITEMS_MAX)
