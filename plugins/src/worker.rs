@@ -9,21 +9,20 @@ use std::time::Duration;
 use maily_core::clock::Timestamp;
 use parking_lot::Mutex;
 use rhai::AST;
-use rhai::Caches;
 use rhai::Dynamic;
 use rhai::Engine;
 use rhai::EvalAltResult;
-use rhai::EvalContext;
 use rhai::Module;
 use rhai::OptimizationLevel;
 use rhai::Position;
-use rhai::Scope;
 use rhai::Shared;
 use rhai::debugger::DebuggerCommand;
 use rhai::debugger::DebuggerEvent;
 use rhai::module_resolvers::StaticModuleResolver;
 
 use crate::fault::Code;
+use crate::frame;
+use crate::frame::Frame;
 use crate::host::Handle;
 use crate::host::HostError;
 use crate::host::Level;
@@ -36,9 +35,6 @@ use crate::surface::Surface;
 use crate::watchdog::Ended;
 use crate::watchdog::Slot;
 use crate::watchdog::Watchdog;
-
-/// Levels of calls that the interpreter counts before a hook's first line.
-const HOOK_LEVELS: usize = 2;
 
 /// What all interpreters share.
 #[derive(Debug)]
@@ -71,8 +67,8 @@ pub struct Parts {
 pub struct Worker {
     engine: Engine,
     slot: Arc<Slot>,
-    /// Which functions the calls of its scripts mean: found once, not again in each run.
-    found: Caches,
+    /// What the last run left for the next.
+    frame: Option<Box<Frame>>,
     /// Where it runs; whoever runs it takes the stack and gives it back.
     pub stack: Stack,
     /// How its host functions reach the state of the run.
@@ -145,7 +141,7 @@ impl Worker {
             })
         });
         for_the_log(&mut engine, &handle);
-        Self { engine, slot, found: Caches::new(), stack: Stack::default(), handle }
+        Self { engine, slot, frame: None, stack: Stack::default(), handle }
     }
 
     /// The interpreter, to compile with.
@@ -190,24 +186,14 @@ impl Worker {
         mut argument: Dynamic,
         allowed: (Allowance, Timestamp),
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        let mut found = std::mem::take(&mut self.found);
-        let called = self.guarded(base, allowed, || {
-            let mut global = self.engine.new_global_runtime_state();
-            global.lib.push(Shared::clone(ast.shared_lib()));
-            let mut scope = Scope::new();
-            let mut context =
-                EvalContext::new(&self.engine, &mut global, &mut found, &mut scope, None);
-            context.call_fn_raw(function, false, false, &mut [&mut argument])
-        });
-        if called.is_ok() && found.fn_resolution_cache_mut().dict.len() <= limits::FOUND_MAX {
-            self.found = found;
+        let kept = self.frame.take().filter(|frame| frame.is_for(ast));
+        let mut frame = kept.unwrap_or_else(|| Box::new(Frame::new(&self.engine, ast)));
+        let called =
+            self.guarded(base, allowed, || frame.call(&self.engine, function, &mut argument));
+        if called.is_ok() && frame.clear() {
+            self.frame = Some(frame);
         }
-        called.or_else(|error| match *error {
-            EvalAltResult::Exit(value, _) => Ok(value),
-            // The hook itself is no place that an error came from.
-            EvalAltResult::ErrorInFunctionCall(name, _, inner, _) if name == function => Err(inner),
-            other => Err(Box::new(other)),
-        })
+        called
     }
 
     /// Does something with the interpreter within time and operations. A panic is an error.
@@ -231,7 +217,7 @@ impl Worker {
 
 fn bound(engine: &mut Engine, parts: &Parts) {
     engine
-        .set_max_call_levels(limits::CALL_DEPTH_MAX + HOOK_LEVELS)
+        .set_max_call_levels(limits::CALL_DEPTH_MAX + frame::LEVELS)
         .set_max_expr_depths(limits::EXPRESSION_DEPTH_MAX, limits::EXPRESSION_DEPTH_MAX)
         .set_max_string_size(parts.string_octets_max)
         .set_max_array_size(limits::ARRAY_ITEMS_MAX)
