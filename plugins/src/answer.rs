@@ -171,13 +171,14 @@ fn json_of(answer: &impl Serialize) -> Value {
 
 impl Answer for AcceptAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "accept(), reject(…), defer(…), hold(…) or discard(…)")?;
+        let keys = ["verdict", "status", "text", "headers"];
+        let fields =
+            Fields::of(value, "accept(), reject(…), defer(…), hold(…) or discard(…)", &keys, odd)?;
         let known = ["accept", "reject", "defer", "hold", "discard"];
         let verdict = fields.one_of("verdict", &known)?;
         let status = fields.text("status")?;
         let text = fields.text("text")?.unwrap_or_default();
         let headers = fields.headers()?;
-        fields.rest(odd);
         let class = |class: char, default: &str| match status {
             Some(status) if is_status(&status, class) => Ok(status),
             Some(status) => Err(Wrong::new(format!("the status is {class}.x.y, not `{status}`"))),
@@ -204,9 +205,9 @@ impl Answer for AcceptAnswer {
 
 impl Answer for EnrichAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ attrs: #{ … } }")?;
+        let keys = ["attrs"];
+        let fields = Fields::of(value, "#{ attrs: #{ … } }", &keys, odd)?;
         let attrs = fields.json("attrs")?;
-        fields.rest(odd);
         Ok(Self { attrs })
     }
 
@@ -244,12 +245,12 @@ impl Answer for SegmentAnswer {
 
 impl Answer for PersonalizeAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ vars, subject, headers, skip }")?;
+        let keys = ["vars", "subject", "headers", "skip"];
+        let fields = Fields::of(value, "#{ vars, subject, headers, skip }", &keys, odd)?;
         let vars = fields.json("vars")?;
         let subject = fields.text("subject")?;
         let headers = fields.headers()?;
         let skip = fields.text("skip")?;
-        fields.rest(odd);
         Ok(Self { vars, subject, headers, skip })
     }
 
@@ -273,14 +274,14 @@ impl Answer for VariantAnswer {
 
 impl Answer for RouteAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ pool, priority, not_before }")?;
-        let pool = match fields.take("pool") {
-            Some(pool) => Some(name("pool", &pool)?),
+        let keys = ["pool", "priority", "not_before"];
+        let fields = Fields::of(value, "#{ pool, priority, not_before }", &keys, odd)?;
+        let pool = match fields.get("pool") {
+            Some(pool) => Some(name("pool", pool)?),
             None => None,
         };
         let priority = fields.one_of("priority", &["transactional", "bulk"])?;
         let not_before = fields.number("not_before")?;
-        fields.rest(odd);
         Ok(Self { pool, priority, not_before })
     }
 
@@ -291,10 +292,10 @@ impl Answer for RouteAnswer {
 
 impl Answer for SendAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ headers, hold, skip }")?;
+        let keys = ["headers", "hold", "skip"];
+        let fields = Fields::of(value, "#{ headers, hold, skip }", &keys, odd)?;
         let headers = fields.headers()?;
         let (hold, skip) = (fields.text("hold")?, fields.text("skip")?);
-        fields.rest(odd);
         Ok(Self { headers, hold, skip })
     }
 
@@ -305,11 +306,11 @@ impl Answer for SendAnswer {
 
 impl Answer for ResponseAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ class, retry_after, scope }")?;
+        let keys = ["class", "retry_after", "scope"];
+        let fields = Fields::of(value, "#{ class, retry_after, scope }", &keys, odd)?;
         let class = fields.one_of("class", &["permanent", "transient", "throttled", "blocked"])?;
         let retry_after = fields.number("retry_after")?;
         let scope = fields.one_of("scope", &["recipient", "message", "host", "destination"])?;
-        fields.rest(odd);
         Ok(Self { class, retry_after, scope })
     }
 
@@ -320,11 +321,11 @@ impl Answer for ResponseAnswer {
 
 impl Answer for ReportAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ suppress, kind, tags }")?;
+        let keys = ["suppress", "kind", "tags"];
+        let fields = Fields::of(value, "#{ suppress, kind, tags }", &keys, odd)?;
         let suppress = fields.yes("suppress")?;
         let kind = fields.one_of("kind", &["hard", "soft"])?;
         let tags = fields.tags()?;
-        fields.rest(odd);
         Ok(Self { suppress, kind, tags })
     }
 
@@ -335,10 +336,10 @@ impl Answer for ReportAnswer {
 
 impl Answer for TrackAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
-        let mut fields = Fields::of(value, "#{ tags, discard }")?;
+        let keys = ["tags", "discard"];
+        let fields = Fields::of(value, "#{ tags, discard }", &keys, odd)?;
         let tags = fields.tags()?;
         let discard = fields.yes("discard")?.unwrap_or(false);
-        fields.rest(odd);
         Ok(Self { tags, discard })
     }
 

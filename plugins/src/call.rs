@@ -18,6 +18,7 @@ use crate::cache::Look;
 use crate::fault::Fault;
 use crate::hook::Hook;
 use crate::hook::Policy;
+use crate::host::Memo;
 use crate::http::HttpRequest;
 use crate::http::HttpResponse;
 use crate::input::Contact;
@@ -27,7 +28,6 @@ use crate::input::Input;
 use crate::input::ReportInput;
 use crate::input::TimerInput;
 use crate::input::TrackInput;
-use crate::plugin::Memo;
 use crate::plugin::Plugin;
 use crate::plugin::Round;
 use crate::set::Plugins;
@@ -255,12 +255,12 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
                 Round::Wants(request) => {
                     let mut outgoing = outgoing(asked, &request);
                     outgoing.timeout = request.timeout.min(deadline.since(now));
-                    self.asked = Some(request);
+                    self.asked = Some(*request);
                     return Step::Wants(outgoing);
                 }
                 Round::Done(Ok(ran)) => {
                     plugins.tell_odd(asked, self.hook, &ran.odd);
-                    plugins.apply(asked, self.hook, &ran.effects);
+                    plugins.apply(asked, self.hook, ran.effects.as_deref());
                     self.land(&ran.answer, now);
                     self.all.answer.merge(ran.answer);
                     self.next();

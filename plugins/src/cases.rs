@@ -19,6 +19,7 @@ use crate::fault::Fault;
 use crate::fuzz;
 use crate::hook::Hook;
 use crate::host::Effects;
+use crate::host::Memo;
 use crate::http::HttpRequest;
 use crate::http::HttpResponse;
 use crate::http::Secrets;
@@ -27,7 +28,6 @@ use crate::kv::Kv;
 use crate::kv::MemoryKv;
 use crate::kv::Write;
 use crate::package::Package;
-use crate::plugin::Memo;
 use crate::plugin::Plugin;
 use crate::plugin::Round;
 use crate::plugin::Shared;
@@ -307,7 +307,8 @@ impl Run<'_> {
         loop {
             match dispatch::run(self.plugin, &shared, terms, input, &mut memo)? {
                 Round::Done(Ok(ran)) => {
-                    let (answer, effects, odd) = (ran.answer, ran.effects, ran.odd);
+                    let (answer, odd) = (ran.answer, ran.odd);
+                    let effects = *ran.effects.unwrap_or_default();
                     let operations = ran.operations;
                     return Ok(Ended { answer, effects, odd, operations, ..Ended::default() });
                 }
@@ -322,11 +323,11 @@ impl Run<'_> {
                     let mut mocks = self.case.http.iter();
                     let found = mocks.find(|mock| mock.answers(&request.method, &request.url));
                     let Some(mock) = found else {
-                        return Ok(Ended { unmocked: Some(request), ..Ended::default() });
+                        return Ok(Ended { unmocked: Some(*request), ..Ended::default() });
                     };
                     let body =
                         mock.json.as_ref().map_or_else(|| mock.body.clone(), Value::to_string);
-                    memo.push((request, HttpResponse { status: mock.status, body }));
+                    memo.push((*request, HttpResponse { status: mock.status, body }));
                 }
             }
         }

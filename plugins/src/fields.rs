@@ -1,6 +1,7 @@
 //! Takes the fields of an answer out of the map that a script returned, and minds what may become
 //! part of a header or of a reply.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use rhai::Array;
@@ -63,33 +64,49 @@ impl Wrong {
     }
 }
 
-/// Takes keys out of a map; what is left is odd.
-pub(crate) struct Fields(Map);
+/// The fields of an answer. Each is got once.
+pub(crate) struct Fields {
+    map: Map,
+    /// How many there still are to get.
+    left: Cell<usize>,
+}
 
 impl Fields {
-    /// A map, or nothing.
-    pub(crate) fn of(value: Dynamic, wanted: &str) -> Result<Self, Wrong> {
+    /// A map, or nothing. Keys that are not among those that are read are odd.
+    pub(crate) fn of(
+        value: Dynamic,
+        wanted: &str,
+        keys: &[&str],
+        odd: &mut Vec<String>,
+    ) -> Result<Self, Wrong> {
         if value.is_unit() {
-            return Ok(Self(Map::new()));
+            return Ok(Self { map: Map::new(), left: Cell::new(0) });
         }
-        match value.try_cast_result::<Map>() {
-            Ok(map) => Ok(Self(map)),
-            Err(other) => Err(Wrong::kind("the answer", wanted, &other)),
-        }
+        let map = value
+            .try_cast_result::<Map>()
+            .map_err(|other| Wrong::kind("the answer", wanted, &other))?;
+        let unread = map.keys().filter(|key| !keys.contains(&key.as_str()));
+        odd.extend(unread.map(|key| key.as_str().to_owned()));
+        let left = Cell::new(map.len().saturating_sub(odd.len()));
+        Ok(Self { map, left })
     }
 
-    pub(crate) fn take(&mut self, key: &str) -> Option<Dynamic> {
-        self.0.remove(key).filter(|value| !value.is_unit()).map(Dynamic::flatten)
+    pub(crate) fn get(&self, key: &str) -> Option<&Dynamic> {
+        // Most answers are short: what was not said need not be looked for.
+        let left = self.left.get().checked_sub(1)?;
+        let value = self.map.get(key)?;
+        self.left.set(left);
+        Some(value).filter(|value| !value.is_unit())
     }
 
-    pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, Wrong> {
-        match self.take(key) {
-            Some(value) => one_line(key, &value).map(Some),
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, Wrong> {
+        match self.get(key) {
+            Some(value) => one_line(key, value).map(Some),
             None => Ok(None),
         }
     }
 
-    pub(crate) fn one_of(&mut self, key: &str, known: &[&str]) -> Result<Option<String>, Wrong> {
+    pub(crate) fn one_of(&self, key: &str, known: &[&str]) -> Result<Option<String>, Wrong> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         if known.contains(&text.as_str()) {
             return Ok(Some(text));
@@ -97,21 +114,21 @@ impl Fields {
         Err(Wrong::new(format!("{key} is one of {}, not `{text}`", known.join(", "))))
     }
 
-    pub(crate) fn number(&mut self, key: &str) -> Result<Option<u64>, Wrong> {
-        let Some(value) = self.take(key) else { return Ok(None) };
+    pub(crate) fn number(&self, key: &str) -> Result<Option<u64>, Wrong> {
+        let Some(value) = self.get(key) else { return Ok(None) };
         let number = value.as_int().ok().and_then(|number| u64::try_from(number).ok());
-        number.map(Some).ok_or_else(|| Wrong::kind(key, "an int from 0 on", &value))
+        number.map(Some).ok_or_else(|| Wrong::kind(key, "an int from 0 on", value))
     }
 
-    pub(crate) fn yes(&mut self, key: &str) -> Result<Option<bool>, Wrong> {
-        let Some(value) = self.take(key) else { return Ok(None) };
-        value.as_bool().map(Some).map_err(|_| Wrong::kind(key, "a bool", &value))
+    pub(crate) fn yes(&self, key: &str) -> Result<Option<bool>, Wrong> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_bool().map(Some).map_err(|_| Wrong::kind(key, "a bool", value))
     }
 
-    pub(crate) fn tags(&mut self) -> Result<Vec<String>, Wrong> {
-        let Some(value) = self.take("tags") else { return Ok(Vec::new()) };
+    pub(crate) fn tags(&self) -> Result<Vec<String>, Wrong> {
+        let Some(value) = self.get("tags") else { return Ok(Vec::new()) };
         let Some(items) = value.read_lock::<Array>() else {
-            return Err(Wrong::kind("tags", "an array of texts", &value));
+            return Err(Wrong::kind("tags", "an array of texts", value));
         };
         if items.len() > TAGS_MAX {
             return Err(Wrong::new(format!("there are more than {TAGS_MAX} tags")));
@@ -119,35 +136,30 @@ impl Fields {
         items.iter().map(|item| name("a tag", item)).collect()
     }
 
-    pub(crate) fn json(&mut self, key: &str) -> Result<serde_json::Map<String, Value>, Wrong> {
-        let Some(value) = self.take(key) else { return Ok(serde_json::Map::new()) };
-        match value::to_json(&value, 1) {
+    pub(crate) fn json(&self, key: &str) -> Result<serde_json::Map<String, Value>, Wrong> {
+        let Some(value) = self.get(key) else { return Ok(serde_json::Map::new()) };
+        match value::to_json(value, 1) {
             Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Err(Wrong::kind(key, "a map", &value)),
+            Ok(_) => Err(Wrong::kind(key, "a map", value)),
             Err(error) => Err(Wrong::new(format!("{key}: {error}"))),
         }
     }
 
-    pub(crate) fn headers(&mut self) -> Result<HeaderEdits, Wrong> {
-        let Some(value) = self.take("headers") else { return Ok(HeaderEdits::new()) };
+    pub(crate) fn headers(&self) -> Result<HeaderEdits, Wrong> {
+        let Some(value) = self.get("headers") else { return Ok(HeaderEdits::new()) };
         let Some(map) = value.read_lock::<Map>() else {
-            return Err(Wrong::kind("headers", "a map of texts", &value));
+            return Err(Wrong::kind("headers", "a map of texts", value));
         };
         if map.len() > HEADERS_MAX {
             return Err(Wrong::new(format!("there are more than {HEADERS_MAX} header fields")));
         }
         map.iter().map(|(name, value)| header(name, value)).collect()
     }
-
-    /// What nobody took.
-    pub(crate) fn rest(self, odd: &mut Vec<String>) {
-        odd.extend(self.0.into_keys().map(|key| key.to_string()));
-    }
 }
 
 fn text_of(what: &str, value: &Dynamic) -> Result<String, Wrong> {
     match value.read_lock::<ImmutableString>() {
-        Some(text) => Ok(text.to_string()),
+        Some(text) => Ok(text.as_str().to_owned()),
         None => Err(Wrong::kind(what, "a text", value)),
     }
 }
@@ -155,7 +167,12 @@ fn text_of(what: &str, value: &Dynamic) -> Result<String, Wrong> {
 /// A text without line ends: it may become part of a reply or of a header field.
 fn one_line(what: &str, value: &Dynamic) -> Result<String, Wrong> {
     let text = text_of(what, value)?;
-    if text.chars().any(char::is_control) {
+    // Most texts are ASCII, where this is sooner said.
+    let has_control = match text.is_ascii() {
+        true => text.bytes().any(|octet| octet.is_ascii_control()),
+        false => text.chars().any(char::is_control),
+    };
+    if has_control {
         return Err(Wrong::new(format!("{what} is one line, without control characters")));
     }
     if text.len() > HEADER_OCTETS_MAX {
@@ -166,7 +183,9 @@ fn one_line(what: &str, value: &Dynamic) -> Result<String, Wrong> {
 
 pub(crate) fn name(what: &str, value: &Dynamic) -> Result<String, Wrong> {
     let text = one_line(what, value)?;
-    if text.is_empty() || text.chars().count() > NAME_CHARACTERS_MAX {
+    let is_long =
+        |text: &str| text.len() > NAME_CHARACTERS_MAX && text.chars().count() > NAME_CHARACTERS_MAX;
+    if text.is_empty() || is_long(&text) {
         return Err(Wrong::new(format!("{what} has 1 to {NAME_CHARACTERS_MAX} characters")));
     }
     Ok(text)

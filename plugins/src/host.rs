@@ -4,6 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use maily_core::clock::Timestamp;
@@ -17,6 +21,7 @@ use serde::Serialize;
 use crate::fault::Code;
 use crate::hook::Hook;
 use crate::hook::Reach;
+use crate::hook::TABLE;
 use crate::http::HeaderText;
 use crate::http::HttpRequest;
 use crate::http::HttpResponse;
@@ -121,6 +126,9 @@ pub enum Stop {
     Wants,
 }
 
+/// What answers a call got so far, in the order of asking.
+pub type Memo = Vec<(HttpRequest, HttpResponse)>;
+
 /// The state of one run.
 #[derive(Debug)]
 pub struct Host {
@@ -131,13 +139,13 @@ pub struct Host {
     /// The time, which stands still during a run.
     pub now: Timestamp,
     /// What others answered in earlier rounds of the same call, in the order of asking.
-    pub memo: Vec<(HttpRequest, HttpResponse)>,
+    pub memo: Memo,
     /// The store.
     pub kv: Arc<dyn Kv>,
     /// What is to be done afterwards.
     pub effects: Effects,
     /// What the run waits for.
-    pub wanted: Option<HttpRequest>,
+    pub wanted: Option<Box<HttpRequest>>,
     /// The last host function that was called, and where.
     pub last: Option<(&'static str, Position)>,
     asked: usize,
@@ -146,7 +154,30 @@ pub struct Host {
 
 /// How host functions reach the state.
 #[derive(Clone, Debug)]
-pub struct Handle(Arc<Mutex<Host>>);
+pub struct Handle(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    host: Mutex<Host>,
+    /// Whether anything was done with the state since the run began: most runs do nothing with it,
+    /// and it is not made ready for them.
+    used: AtomicBool,
+    /// The run's hook, by its place in the table.
+    hook: AtomicUsize,
+    /// The run's time, in microseconds.
+    now: AtomicU64,
+    /// Where the store is that the state has.
+    kv: AtomicUsize,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What it wants done, if anything.
+    pub effects: Option<Box<Effects>>,
+    /// What it waits for.
+    pub wanted: Option<Box<HttpRequest>>,
+}
 
 impl HostError {
     /// An error.
@@ -174,7 +205,7 @@ pub type Told<T> = Result<T, Box<EvalAltResult>>;
 impl Handle {
     /// A handle of its own for a worker.
     pub fn new(profile: Arc<Profile>) -> Self {
-        Self(Arc::new(Mutex::new(Host {
+        let host = Mutex::new(Host {
             profile,
             hook: Hook::OnTimer,
             now: Timestamp::EPOCH,
@@ -185,12 +216,62 @@ impl Handle {
             last: None,
             asked: 0,
             lines: 0,
-        })))
+        });
+        Self(Arc::new(Held {
+            host,
+            used: AtomicBool::new(true),
+            hook: AtomicUsize::new(Hook::OnTimer.index()),
+            now: AtomicU64::new(0),
+            kv: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Makes ready for a run, and lends it what others answered in earlier rounds.
+    pub fn begin(&self, hook: Hook, now: Timestamp, kv: &Arc<dyn Kv>, memo: &mut Memo) {
+        let held = &*self.0;
+        held.hook.store(hook.index(), Ordering::Relaxed);
+        held.now.store(now.as_micros(), Ordering::Relaxed);
+        // The state holds its store, so nothing else comes to lie where that is.
+        let place = Arc::as_ptr(kv).cast::<()>().addr();
+        let is_ready = !held.used.load(Ordering::Relaxed);
+        if is_ready && memo.is_empty() && held.kv.load(Ordering::Relaxed) == place {
+            return;
+        }
+        let mut host = held.host.lock();
+        host.effects = Effects::default();
+        host.wanted = None;
+        host.last = None;
+        host.asked = 0;
+        host.lines = 0;
+        host.kv = Arc::clone(kv);
+        held.kv.store(place, Ordering::Relaxed);
+        held.used.store(!memo.is_empty(), Ordering::Relaxed);
+        std::mem::swap(&mut host.memo, memo);
+    }
+
+    /// Ends the run: gives back what was lent, and takes what it leaves behind.
+    pub fn end(&self, memo: &mut Memo) -> Left {
+        if !self.0.used.load(Ordering::Relaxed) {
+            return Left::default();
+        }
+        let mut host = self.0.host.lock();
+        std::mem::swap(&mut host.memo, memo);
+        host.memo.clear();
+        let effects = std::mem::take(&mut host.effects);
+        let is_none = effects == Effects::default();
+        Left { effects: (!is_none).then(|| Box::new(effects)), wanted: host.wanted.take() }
     }
 
     /// Does something with the state. It must not call scripts.
     pub fn with<T>(&self, what: impl FnOnce(&mut Host) -> T) -> T {
-        what(&mut self.0.lock())
+        let held = &*self.0;
+        let mut host = held.host.lock();
+        held.used.store(true, Ordering::Relaxed);
+        if let Some(terms) = TABLE.get(held.hook.load(Ordering::Relaxed)) {
+            host.hook = terms.hook;
+        }
+        host.now = Timestamp::from_micros(held.now.load(Ordering::Relaxed));
+        what(&mut host)
     }
 }
 
@@ -211,18 +292,6 @@ pub fn with_host<T>(
 }
 
 impl Host {
-    /// Makes ready for a run.
-    pub fn begin(&mut self, hook: Hook, now: Timestamp, kv: Arc<dyn Kv>) {
-        self.hook = hook;
-        self.now = now;
-        self.kv = kv;
-        self.effects = Effects::default();
-        self.wanted = None;
-        self.last = None;
-        self.asked = 0;
-        self.lines = 0;
-    }
-
     /// Whether the hook may do what host functions of a kind do.
     pub fn reach(&self, what: &str, needed: Reach) -> Result<(), HostError> {
         if self.hook.terms().reach >= needed {
@@ -364,7 +433,7 @@ impl Host {
             let message = format!("more than {most} calls of http in one run");
             return Err(HostError::new(Code::Quota, message).into());
         }
-        self.wanted = Some(request);
+        self.wanted = Some(Box::new(request));
         Err(Box::new(EvalAltResult::ErrorTerminated(Dynamic::from(Stop::Wants), Position::NONE)))
     }
 

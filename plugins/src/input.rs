@@ -139,7 +139,7 @@ fn header_view(headers: &BTreeMap<String, String>) -> View {
 }
 
 impl Input for AcceptInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.text("queue_id", &self.queue_id)
             .text("reverse_path", &self.reverse_path)
             .texts("recipients", self.recipients.iter().map(String::as_str))
@@ -167,7 +167,7 @@ pub struct EnrichInput {
 }
 
 impl Input for EnrichInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.contact(&self.contact.0).done()
     }
 
@@ -191,7 +191,7 @@ pub struct SegmentInput {
 }
 
 impl Input for SegmentInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.text("segment", &self.segment).contact(&self.contact.0).done()
     }
 
@@ -219,7 +219,7 @@ pub struct PersonalizeInput {
 }
 
 impl Input for PersonalizeInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.contact(&self.contact.0)
             .text_option("campaign", self.campaign.as_deref())
             .view("vars", || View::of_json("vars", &self.vars))
@@ -253,7 +253,7 @@ pub struct VariantInput {
 }
 
 impl Input for VariantInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.contact(&self.contact.0)
             .text("experiment", &self.experiment)
             .texts("variants", self.variants.iter().map(String::as_str))
@@ -292,7 +292,7 @@ pub struct RouteInput {
 }
 
 impl Input for RouteInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.text("queue_id", &self.queue_id)
             .text("reverse_path", &self.reverse_path)
             .text("domain", &self.domain)
@@ -330,7 +330,7 @@ pub struct SendInput {
 }
 
 impl Input for SendInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.text("queue_id", &self.queue_id)
             .text("recipient", &self.recipient)
             .view("headers", || header_view(&self.headers))
@@ -367,7 +367,7 @@ pub struct ResponseInput {
 }
 
 impl Input for ResponseInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.number("code", self.code)
             .text_option("status", self.status.as_deref())
             .text("text", &self.text)
@@ -400,7 +400,7 @@ pub struct ReportInput {
 }
 
 impl Input for ReportInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.text("recipient", &self.recipient)
             .text("kind", &self.kind)
             .text_option("status", self.status.as_deref())
@@ -431,7 +431,7 @@ pub struct TrackInput {
 }
 
 impl Input for TrackInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.view("event", || self.event.0.clone()).contact(&self.contact.0).done()
     }
 
@@ -449,7 +449,7 @@ pub struct EventInput {
 }
 
 impl Input for EventInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         let events = self.events.iter().map(|event| Dynamic::from(event.0.clone()));
         show.with("events", || Dynamic::from_array(events.collect())).done()
     }
@@ -466,7 +466,7 @@ pub struct TimerInput {
 }
 
 impl Input for TimerInput {
-    fn show(&self, show: Show<'_>) -> Dynamic {
+    fn show(&self, mut show: Show<'_>) -> Dynamic {
         show.number("now", self.now).text("name", &self.name).done()
     }
 

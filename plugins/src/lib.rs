@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod explain;
 pub mod fault;
 pub mod fields;
+pub mod frame;
 pub mod fuzz;
 pub mod gathering;
 pub mod hashing;

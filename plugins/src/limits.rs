@@ -23,6 +23,8 @@ pub const EXPRESSION_DEPTH_MAX: usize = 48;
 pub const VARIABLES_MAX: usize = 96;
 /// Functions of one plugin.
 pub const FUNCTIONS_MAX: usize = 256;
+/// Functions that an interpreter remembers from run to run, by name and types of arguments.
+pub const FOUND_MAX: usize = 2_048;
 /// Modules that one run may import.
 pub const MODULES_MAX: usize = 32;
 

@@ -13,6 +13,7 @@ use crate::package::MAIN;
 use crate::package::Package;
 use crate::script;
 use crate::script::Seen;
+use crate::show::Wanted;
 use crate::surface::NAMES;
 use crate::surface::getters;
 use crate::value;
@@ -39,7 +40,7 @@ pub(crate) struct Compiled {
     /// The main script, compiled.
     pub(crate) ast: AST,
     /// Names of properties that scripts can ask an input for; none if it could be any.
-    pub(crate) wanted: Option<Vec<String>>,
+    pub(crate) wanted: Option<Wanted>,
     /// Whether there are closures.
     pub(crate) captures: bool,
 }
@@ -111,7 +112,8 @@ impl<'a> Loading<'a> {
         self.hooks(&ast)?;
         self.unused(&looks);
         let named = looks.values().flat_map(|seen| seen.properties.iter().cloned());
-        let wanted = (!looks.values().any(|seen| seen.reckons)).then(|| named.collect());
+        let reckons = looks.values().any(|seen| seen.reckons);
+        let wanted = (!reckons).then(|| Wanted::new(named.collect()));
         self.parts.merge_names();
         let captures = looks.values().any(|seen| !seen.captured.is_empty());
         Ok(Compiled { ast, wanted, captures })

@@ -25,9 +25,10 @@ use crate::hook::Hook;
 use crate::hook::Policy;
 use crate::hook::Reach;
 use crate::host::Effects;
+use crate::host::Left;
+use crate::host::Memo;
 use crate::host::Stop;
 use crate::http::HttpRequest;
-use crate::http::HttpResponse;
 use crate::input::Input;
 use crate::kv::Kv;
 use crate::limits;
@@ -95,16 +96,13 @@ pub struct Seat {
     pub count: Count,
 }
 
-/// What answers a call got so far, in the order of asking.
-pub type Memo = Vec<(HttpRequest, HttpResponse)>;
-
 /// What one run came to.
 #[derive(Debug)]
 pub enum Round<O> {
     /// It is over.
     Done(Result<Ran<O>, Failure>),
     /// It waits for another machine.
-    Wants(HttpRequest),
+    Wants(Box<HttpRequest>),
 }
 
 /// A run that went well.
@@ -112,8 +110,8 @@ pub enum Round<O> {
 pub struct Ran<O> {
     /// What it answered.
     pub answer: O,
-    /// What it wants done.
-    pub effects: Effects,
+    /// What it wants done, if anything.
+    pub effects: Option<Box<Effects>>,
     /// Keys of the answer that nobody reads.
     pub odd: Vec<String>,
     /// Operations used.
@@ -311,28 +309,28 @@ impl Plugin {
         (allowance, now, begin): (Allowance, Timestamp, Timestamp),
     ) -> Round<O> {
         let program = &self.program;
-        let mut worker = program.worker(&shared.base);
-        let mut stack = std::mem::take(&mut worker.stack);
-        let round = stack.run(|| {
-            let kv = Arc::clone(&shared.kv);
-            worker.handle.with(|host| {
-                host.begin(hook, now, kv);
-                std::mem::swap(&mut host.memo, memo);
+        program.with_worker(&shared.base, |worker| {
+            let mut stack = std::mem::take(&mut worker.stack);
+            let mut round = None;
+            let ran = stack.run(|| {
+                worker.handle.begin(hook, now, &shared.kv, memo);
+                let shown = input.show(program.show());
+                let allowed = (allowance, begin);
+                let answered = program.call(&shared.base, worker, hook, shown, allowed);
+                // Put into its place, not given back: answers are large.
+                round = Some(self.round(worker, hook, answered, memo));
             });
-            let shown = input.show(program.show());
-            let allowed = (allowance, begin);
-            let answered = program.call(&shared.base, &worker, hook, shown, allowed);
-            self.round(&worker, hook, answered, memo)
-        });
-        let round = round.unwrap_or_else(|error| {
-            Round::Done(Err(self.failure(hook, Policy::Open, Code::Host, &error.to_string())))
-        });
-        // A run that was ended may have used much of its stack: that is given back to the machine.
-        if matches!(round, Round::Done(Ok(_)) | Round::Wants(_)) {
-            worker.stack = stack;
-        }
-        program.give_back(worker);
-        round
+            let round = round.unwrap_or_else(|| {
+                let why = ran.err().map(|error| error.to_string()).unwrap_or_default();
+                Round::Done(Err(self.failure(hook, Policy::Open, Code::Host, &why)))
+            });
+            // A run that was ended may have used much of its stack: that is given back to the
+            // machine.
+            if matches!(round, Round::Done(Ok(_)) | Round::Wants(_)) {
+                worker.stack = stack;
+            }
+            round
+        })
     }
 
     /// What a run came to. The value that it returned does not leave its stack.
@@ -343,19 +341,14 @@ impl Plugin {
         answered: Result<Dynamic, Box<EvalAltResult>>,
         memo: &mut Memo,
     ) -> Round<O> {
-        let (mut effects, wanted) = worker.handle.with(|host| {
-            std::mem::swap(&mut host.memo, memo);
-            host.memo.clear();
-            (std::mem::take(&mut host.effects), host.wanted.take())
-        });
+        let Left { effects, wanted } = worker.handle.end(memo);
         match answered {
             Ok(value) => self.read(hook, value, effects, worker.operations()),
             Err(error) => match wanted {
                 Some(request) if waits(&error) => Round::Wants(request),
                 _ => {
                     let fault = Box::new(self.program.explain(worker, hook, &error));
-                    effects.kv.clear();
-                    effects.metrics.clear();
+                    let effects = lines_of(effects);
                     Round::Done(Err(Failure { policy: Policy::Open, fault, effects }))
                 }
             },
@@ -366,7 +359,7 @@ impl Plugin {
         &self,
         hook: Hook,
         value: Dynamic,
-        effects: Effects,
+        effects: Option<Box<Effects>>,
         operations: u64,
     ) -> Round<O> {
         let mut odd = Vec::new();
@@ -374,7 +367,7 @@ impl Plugin {
             Ok(answer) => Ok(Ran { answer, effects, odd, operations }),
             Err(wrong) => {
                 let mut failure = self.failure(hook, Policy::Open, wrong.code, &wrong.message);
-                failure.effects.log = effects.log;
+                failure.effects = lines_of(effects);
                 failure.fault.help = Some(format!("{hook} answers {}", hook.terms().output));
                 let source = self.program.package.main();
                 let place = explain::function_place(MAIN, source, hook.name());
@@ -388,6 +381,12 @@ impl Plugin {
         let fault = Box::new(Fault::new(code, self.program.label(), message).within(hook));
         Failure { policy, fault, effects: Effects::default() }
     }
+}
+
+/// What is kept of a run that failed.
+fn lines_of(effects: Option<Box<Effects>>) -> Effects {
+    let log = effects.map(|effects| effects.log).unwrap_or_default();
+    Effects { log, ..Effects::default() }
 }
 
 /// Whether a run ended because it waits for an answer.

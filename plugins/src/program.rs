@@ -41,6 +41,9 @@ use crate::worker::Worker;
 /// Interpreters that are kept for later.
 const WORKERS_MAX: usize = 64;
 
+/// Where one is kept.
+type Place = Mutex<Option<Box<Worker>>>;
+
 /// What a site gives a plugin.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Given {
@@ -67,8 +70,8 @@ pub struct Program {
     pub warnings: Vec<Fault>,
     parts: Parts,
     compiled: Compiled,
-    #[expect(clippy::vec_box, reason = "large, and taken and given back for each call")]
-    workers: Mutex<Vec<Box<Worker>>>,
+    /// A place is locked while the interpreter in it runs.
+    workers: Box<[Place]>,
 }
 
 impl Program {
@@ -107,7 +110,7 @@ impl Program {
         let compiled = compiled.map_err(no_stack)??;
         let (parts, warnings) = loading.done();
         let lens = Arc::new(Lens::new(&manifest.permissions.contact_fields));
-        let workers = Mutex::new(Vec::new());
+        let workers = (0..WORKERS_MAX).map(|_| Place::default()).collect();
         let given = given.clone();
         Ok(Self { package, given, profile, lens, warnings, parts, compiled, workers })
     }
@@ -117,10 +120,14 @@ impl Program {
         &self.profile.label
     }
 
-    /// An interpreter that is free, or a new one.
-    pub fn worker(&self, base: &Base) -> Box<Worker> {
-        let free = self.workers.lock().pop();
-        free.unwrap_or_else(|| Box::new(Worker::new(base, &self.parts)))
+    /// Does something with an interpreter that is free, or a new one.
+    pub fn with_worker<T>(&self, base: &Base, what: impl FnOnce(&mut Worker) -> T) -> T {
+        match self.workers.iter().find_map(Mutex::try_lock) {
+            Some(mut place) => {
+                what(place.get_or_insert_with(|| Box::new(Worker::new(base, &self.parts))))
+            }
+            None => what(&mut Worker::new(base, &self.parts)),
+        }
     }
 
     /// From here on, one call after the other is run by an interpreter that notes each place it
@@ -129,9 +136,9 @@ impl Program {
         let noted = Noted::default();
         let mut worker = Worker::new(base, &self.parts);
         worker.note_places(&noted);
-        let mut workers = self.workers.lock();
-        workers.clear();
-        workers.push(Box::new(worker));
+        if let Some(first) = self.workers.first() {
+            *first.lock() = Some(Box::new(worker));
+        }
         noted
     }
 
@@ -145,19 +152,11 @@ impl Program {
         }
     }
 
-    /// Gives an interpreter back.
-    pub fn give_back(&self, worker: Box<Worker>) {
-        let mut workers = self.workers.lock();
-        if workers.len() < WORKERS_MAX {
-            workers.push(worker);
-        }
-    }
-
     /// Calls a hook. It does not look at what comes out.
     pub fn call(
         &self,
         base: &Base,
-        worker: &Worker,
+        worker: &mut Worker,
         hook: Hook,
         input: Dynamic,
         (allowance, begin): (Allowance, Timestamp),
@@ -176,7 +175,7 @@ impl Program {
 
     /// How inputs are shown to it.
     pub fn show(&self) -> Show<'_> {
-        Show::new(&self.lens, self.compiled.wanted.as_deref())
+        Show::new(&self.lens, self.compiled.wanted.as_ref())
     }
 
     /// Whether an expression is true of an answer and its input; if not, what is wrong.
@@ -187,8 +186,7 @@ impl Program {
         answer: &Value,
         input: &Value,
     ) -> Result<(), String> {
-        let worker = self.worker(base);
-        let held = Stack::default().run(|| {
+        let evaluate = |worker: &Worker| {
             let mut scope = Scope::new();
             scope.push_dynamic("result", value::shown("result", answer, 1));
             scope.push_dynamic("input", value::shown("input", input, 1));
@@ -196,8 +194,8 @@ impl Program {
                 worker.engine().eval_expression_with_scope::<bool>(&mut scope, expression)
             });
             held.map_err(|error| format!("`{expression}`: {error}"))
-        });
-        self.give_back(worker);
+        };
+        let held = self.with_worker(base, |worker| Stack::default().run(|| evaluate(worker)));
         if held.map_err(|error| error.to_string())?? {
             return Ok(());
         }

@@ -246,7 +246,7 @@ impl Plugins {
         match plugin.ask(&self.shared, hook, input, &mut Vec::new()) {
             Round::Done(Ok(ran)) => {
                 self.tell_odd(plugin, hook, &ran.odd);
-                self.apply(plugin, hook, &ran.effects);
+                self.apply(plugin, hook, ran.effects.as_deref());
                 Ok(ran.answer)
             }
             Round::Done(Err(failure)) => {
@@ -264,7 +264,8 @@ impl Plugins {
     }
 
     /// Does what a run wants done: its lines, its counts, its values.
-    pub(crate) fn apply(&self, plugin: &Plugin, hook: Hook, effects: &Effects) {
+    pub(crate) fn apply(&self, plugin: &Plugin, hook: Hook, effects: Option<&Effects>) {
+        let Some(effects) = effects else { return };
         write_lines(plugin, hook, effects);
         let name = &plugin.program.package.manifest.name;
         for metric in &effects.metrics {

@@ -52,6 +52,9 @@ pub struct Slot {
     operations: AtomicU64,
     /// How many it may take.
     operations_max: AtomicU64,
+    /// From so many on it is looked whether the run must end: before, neither its operations are
+    /// used up nor its time is over.
+    look_from: AtomicU64,
 }
 
 /// Why a run was ended from outside.
@@ -101,12 +104,23 @@ impl Slot {
             used_up: AtomicU64::new(0),
             operations: AtomicU64::new(0),
             operations_max: AtomicU64::new(0),
+            look_from: AtomicU64::new(0),
         }
     }
 
     /// Counts an operation; whether the run must end here.
+    #[inline]
     pub fn tick(&self, operations: u64) -> Option<Ended> {
         self.operations.store(operations, Ordering::Relaxed);
+        // Acquire: whoever sees it lowered also sees what has passed.
+        if operations < self.look_from.load(Ordering::Acquire) {
+            return None;
+        }
+        self.look(operations)
+    }
+
+    #[cold]
+    fn look(&self, operations: u64) -> Option<Ended> {
         let deadline = self.deadline.load(Ordering::Relaxed);
         if self.passed.load(Ordering::Relaxed) == deadline
             && (operations >= self.busy.load(Ordering::Relaxed) || self.has_computed(deadline))
@@ -136,7 +150,7 @@ impl Slot {
 
     /// The run has ended.
     pub fn rest(&self) {
-        self.deadline.store(NEVER, Ordering::SeqCst);
+        self.deadline.store(NEVER, Ordering::Relaxed);
     }
 }
 
@@ -182,6 +196,9 @@ impl Watchdog {
         slot.hard.store(hard, Ordering::Relaxed);
         slot.operations.store(0, Ordering::Relaxed);
         slot.operations_max.store(operations_max, Ordering::Relaxed);
+        // The watchdog lowers it only after it has seen the deadline that is stored below; if it
+        // still means the run before, this one looks more often than it has to.
+        slot.look_from.store(operations_max.saturating_add(1), Ordering::Relaxed);
         slot.deadline.store(deadline, Ordering::SeqCst);
         if deadline < self.shared.next.load(Ordering::SeqCst) {
             let _slots = self.shared.slots.lock();
@@ -214,6 +231,7 @@ impl Shared {
                     continue;
                 }
                 slot.passed.store(deadline, Ordering::Relaxed);
+                slot.look_from.store(0, Ordering::Release);
                 let hard = slot.hard.load(Ordering::Relaxed);
                 if now < hard {
                     earliest = earliest.min(hard);

@@ -9,20 +9,20 @@ use std::time::Duration;
 use maily_core::clock::Timestamp;
 use parking_lot::Mutex;
 use rhai::AST;
-use rhai::CallFnOptions;
 use rhai::Dynamic;
 use rhai::Engine;
 use rhai::EvalAltResult;
 use rhai::Module;
 use rhai::OptimizationLevel;
 use rhai::Position;
-use rhai::Scope;
 use rhai::Shared;
 use rhai::debugger::DebuggerCommand;
 use rhai::debugger::DebuggerEvent;
 use rhai::module_resolvers::StaticModuleResolver;
 
 use crate::fault::Code;
+use crate::frame;
+use crate::frame::Frame;
 use crate::host::Handle;
 use crate::host::HostError;
 use crate::host::Level;
@@ -67,6 +67,8 @@ pub struct Parts {
 pub struct Worker {
     engine: Engine,
     slot: Arc<Slot>,
+    /// What the last run left for the next.
+    frame: Option<Box<Frame>>,
     /// Where it runs; whoever runs it takes the stack and gives it back.
     pub stack: Stack,
     /// How its host functions reach the state of the run.
@@ -139,7 +141,7 @@ impl Worker {
             })
         });
         for_the_log(&mut engine, &handle);
-        Self { engine, slot, stack: Stack::default(), handle }
+        Self { engine, slot, frame: None, stack: Stack::default(), handle }
     }
 
     /// The interpreter, to compile with.
@@ -177,18 +179,21 @@ impl Worker {
 
     /// Calls a function with one value.
     pub fn call(
-        &self,
+        &mut self,
         base: &Base,
         ast: &AST,
         function: &str,
-        argument: Dynamic,
-        (allowance, begin): (Allowance, Timestamp),
+        mut argument: Dynamic,
+        allowed: (Allowance, Timestamp),
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        self.guarded(base, (allowance, begin), || {
-            let options = CallFnOptions::new().eval_ast(false);
-            let mut scope = Scope::new();
-            self.engine.call_fn_with_options(options, &mut scope, ast, function, (argument,))
-        })
+        let kept = self.frame.take().filter(|frame| frame.is_for(ast));
+        let mut frame = kept.unwrap_or_else(|| Box::new(Frame::new(&self.engine, ast)));
+        let called =
+            self.guarded(base, allowed, || frame.call(&self.engine, function, &mut argument));
+        if called.is_ok() && frame.clear() {
+            self.frame = Some(frame);
+        }
+        called
     }
 
     /// Does something with the interpreter within time and operations. A panic is an error.
@@ -212,7 +217,7 @@ impl Worker {
 
 fn bound(engine: &mut Engine, parts: &Parts) {
     engine
-        .set_max_call_levels(limits::CALL_DEPTH_MAX)
+        .set_max_call_levels(limits::CALL_DEPTH_MAX + frame::LEVELS)
         .set_max_expr_depths(limits::EXPRESSION_DEPTH_MAX, limits::EXPRESSION_DEPTH_MAX)
         .set_max_string_size(parts.string_octets_max)
         .set_max_array_size(limits::ARRAY_ITEMS_MAX)

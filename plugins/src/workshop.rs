@@ -17,11 +17,11 @@ use crate::dispatch::Terms;
 use crate::fault::Fault;
 use crate::hook::Hook;
 use crate::host::Effects;
+use crate::host::Memo;
 use crate::http::HttpResponse;
 use crate::kv::MemoryKv;
 use crate::package;
 use crate::package::Package;
-use crate::plugin::Memo;
 use crate::plugin::Plugin;
 use crate::plugin::Round;
 use crate::plugin::Shared;
@@ -93,12 +93,12 @@ pub fn try_hook(shared: &Shared, plugin: &Plugin, hook: Hook, input: &Value) -> 
         match dispatch::run(plugin, shared, terms, input, &mut memo) {
             Ok(Round::Wants(request)) => {
                 tried.asked.push(format!("{} {}", request.method, request.url));
-                memo.push((request, HttpResponse::default()));
+                memo.push((*request, HttpResponse::default()));
                 continue;
             }
             Ok(Round::Done(Ok(ran))) => {
                 tried.answer = ran.answer;
-                tried.effects = ran.effects;
+                tried.effects = *ran.effects.unwrap_or_default();
                 tried.operations = ran.operations;
             }
             Ok(Round::Done(Err(failure))) => {

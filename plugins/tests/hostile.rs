@@ -14,12 +14,12 @@ use maily_plugins::answer::PersonalizeAnswer;
 use maily_plugins::fault::Fault;
 use maily_plugins::gathering::Options;
 use maily_plugins::hook::Hook;
+use maily_plugins::host::Memo;
 use maily_plugins::http::HttpResponse;
 use maily_plugins::input::Contact;
 use maily_plugins::input::PersonalizeInput;
 use maily_plugins::input::TimerInput;
 use maily_plugins::kv::MemoryKv;
-use maily_plugins::plugin::Memo;
 use maily_plugins::plugin::Plugin;
 use maily_plugins::plugin::Round;
 use maily_plugins::set::Plugins;
@@ -37,7 +37,7 @@ fn ask(plugins: &Plugins, plugin: &Plugin) -> (Option<Box<Fault>>, String) {
             let input = PersonalizeInput { contact, ..PersonalizeInput::default() };
             let hook = Hook::OnPersonalize;
             match plugin.ask::<_, PersonalizeAnswer>(plugins.shared(), hook, &input, &mut memo) {
-                Round::Done(Ok(ran)) => (None, ran.effects, None),
+                Round::Done(Ok(ran)) => (None, *ran.effects.unwrap_or_default(), None),
                 Round::Done(Err(failure)) => (Some(failure.fault), failure.effects, None),
                 Round::Wants(request) => (None, Default::default(), Some(request)),
             }
@@ -45,13 +45,13 @@ fn ask(plugins: &Plugins, plugin: &Plugin) -> (Option<Box<Fault>>, String) {
             let input = TimerInput::default();
             let hook = Hook::OnTimer;
             match plugin.ask::<_, NoAnswer>(plugins.shared(), hook, &input, &mut memo) {
-                Round::Done(Ok(ran)) => (None, ran.effects, None),
+                Round::Done(Ok(ran)) => (None, *ran.effects.unwrap_or_default(), None),
                 Round::Done(Err(failure)) => (Some(failure.fault), failure.effects, None),
                 Round::Wants(request) => (None, Default::default(), Some(request)),
             }
         };
         match request {
-            Some(request) => memo.push((request, HttpResponse { status: 200, body: "{}".into() })),
+            Some(request) => memo.push((*request, HttpResponse { status: 200, body: "{}".into() })),
             None => return (fault, serde_json::to_string(&effects).unwrap()),
         }
     }
