@@ -39,7 +39,7 @@ pub enum Scope {
     Suppressions,
     /// Change webhooks.
     Webhooks,
-    /// Projects, tokens, plugins and the audit log.
+    /// Projects, tokens, plugins, the queue and the audit log.
     Admin,
 }
 

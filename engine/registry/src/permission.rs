@@ -43,12 +43,16 @@ pub enum Permission {
     ReadPlugins,
     /// Switch plugins, and try versions of them.
     WritePlugins,
+    /// See the queue and the sessions: of all projects.
+    ReadQueue,
+    /// Steer the queue, and end sessions.
+    WriteQueue,
 }
 
 use Permission::*;
 
 /// All permissions, with their names.
-pub const PERMISSIONS: [(Permission, &str); 17] = [
+pub const PERMISSIONS: [(Permission, &str); 19] = [
     (SendMessages, "messages:send"),
     (ReadMessages, "messages:read"),
     (CancelMessages, "messages:cancel"),
@@ -66,6 +70,8 @@ pub const PERMISSIONS: [(Permission, &str); 17] = [
     (ReadAudit, "audit:read"),
     (ReadPlugins, "plugins:read"),
     (WritePlugins, "plugins:write"),
+    (ReadQueue, "queue:read"),
+    (WriteQueue, "queue:write"),
 ];
 
 impl Permission {
@@ -160,6 +166,8 @@ impl Role {
                 ReadAudit,
                 ReadPlugins,
                 WritePlugins,
+                ReadQueue,
+                WriteQueue,
             ]),
             Self::Admin => Permissions::of(&[
                 SendMessages,
@@ -177,6 +185,8 @@ impl Role {
                 WriteTokens,
                 ReadAudit,
                 ReadPlugins,
+                ReadQueue,
+                WriteQueue,
             ]),
             Self::Editor => Permissions::of(&[
                 ReadMessages,
@@ -192,6 +202,7 @@ impl Role {
                 ReadTemplates,
                 ReadSuppressions,
                 ReadProjects,
+                ReadQueue,
             ]),
             Self::Api => Permissions::of(&[
                 SendMessages,
@@ -218,7 +229,7 @@ pub enum Scope {
     Suppressions,
     /// Change webhooks.
     Webhooks,
-    /// Projects, tokens, plugins and the audit log.
+    /// Projects, tokens, plugins, the queue and the audit log.
     Admin,
 }
 
@@ -238,6 +249,7 @@ impl Scope {
                 ReadSuppressions,
                 ReadWebhooks,
                 ReadProjects,
+                ReadQueue,
             ]),
             Self::Templates => Permissions::of(&[ReadTemplates, WriteTemplates]),
             Self::Suppressions => Permissions::of(&[ReadSuppressions, WriteSuppressions]),
@@ -250,6 +262,8 @@ impl Scope {
                 ReadAudit,
                 ReadPlugins,
                 WritePlugins,
+                ReadQueue,
+                WriteQueue,
             ]),
         }
     }
@@ -283,7 +297,9 @@ mod tests {
             tokens:write        OA...
             audit:read          OA...
             plugins:read        OA...
-            plugins:write       O....";
+            plugins:write       O....
+            queue:read          OA.V.
+            queue:write         OA...";
         let rows: Vec<_> = table.trim().lines().map(str::trim).collect();
         assert_eq!(rows.len(), PERMISSIONS.len());
         for (row, (permission, name)) in rows.iter().zip(PERMISSIONS) {
