@@ -144,6 +144,13 @@ impl Lines {
         lines
     }
 
+    /// Forgets all lines.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.marks.clear();
+        self.cut = 0;
+    }
+
     /// Gives back the memory that is not used: nothing more is said.
     pub fn close(&mut self) {
         self.text.shrink_to_fit();

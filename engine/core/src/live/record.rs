@@ -86,6 +86,13 @@ impl Record {
         self.lines.push_words(now, Speaker::Note, words);
     }
 
+    /// Octets of its texts.
+    pub fn octets_kept(&self) -> usize {
+        let texts = [&self.peer, &self.tls, &self.user, &self.domain];
+        let texts = texts.iter().map(|text| text.len()).sum::<usize>();
+        texts + self.command.len() + self.reply.len() + self.lines.octets()
+    }
+
     /// It is over.
     pub fn close(&mut self, now: Timestamp) {
         self.enter(Phase::Closing, now);

@@ -53,6 +53,12 @@ impl Said {
         self.failed = true;
     }
 
+    /// Forgets what there was to tell: nobody listens.
+    pub fn forget(&mut self) {
+        self.lines.clear();
+        self.failed = false;
+    }
+
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && !self.failed
