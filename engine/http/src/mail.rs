@@ -12,6 +12,7 @@ use maily_delivery::control::Control;
 use maily_events::suppression::Suppressions;
 use maily_ingress::door::FrontDoor;
 use maily_ingress::gate::Gate;
+use maily_live::sessions::Sessions;
 use maily_plugins::set::Plugins;
 
 use crate::fault::Fault;
@@ -34,6 +35,8 @@ pub struct Mail {
     pub plugins: Arc<Plugins>,
     /// Who must not be written to.
     pub suppressions: Suppressions,
+    /// The sessions that go on.
+    pub sessions: Arc<Sessions>,
 }
 
 impl Mail {
