@@ -111,6 +111,11 @@ pub const ROUTES: &[Route] = &[
     change("PUT", "/v1/plugins/{plugin}/trial", MayEverywhere(WritePlugins), SMALL_OCTETS_MAX),
     change("POST", "/v1/plugins/{plugin}/promote", MayEverywhere(WritePlugins), 0),
     change("POST", "/v1/plugins/{plugin}/rollback", MayEverywhere(WritePlugins), 0),
+    read("/v1/sessions", MayEverywhere(ReadQueue)),
+    change("DELETE", "/v1/sessions/{session}", MayEverywhere(WriteQueue), 0),
+    read("/v1/sessions/{session}/transcript", MayEverywhere(ReadQueue)),
+    read("/v1/sessions/{session}/transcript/stream", MayEverywhere(ReadQueue)),
+    read("/v1/transcripts", MayEverywhere(ReadQueue)),
     read("/v1/audit", May(ReadAudit)),
 ];
 
