@@ -15,6 +15,7 @@ use maily::command::project;
 use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
+use maily::command::sessions;
 use maily::command::sink;
 use maily::command::suppress;
 use maily::command::token;
@@ -59,6 +60,7 @@ enum Command {
     Bounces(bounces::Arguments),
     Plugin(plugin::Arguments),
     Queue(queue::QueueArguments),
+    Sessions(sessions::Arguments),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
@@ -98,6 +100,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Bounces(arguments) => bounces::run(&arguments, clock.now()),
         Command::Plugin(arguments) => runtime.block_on(plugin::run(&arguments, clock)),
         Command::Queue(arguments) => queue::queue(&arguments),
+        Command::Sessions(arguments) => runtime.block_on(sessions::run(arguments)),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),
