@@ -17,16 +17,19 @@ impl Client {
         if self.over.is_some() {
             return Phase::Closing;
         }
+        // With PIPELINING the message may be there though RCPT is not answered yet.
+        if let Some(end) = self.in_flight.as_ref().and_then(|flight| flight.message_end) {
+            return if end > self.written { Phase::Data } else { Phase::Reply };
+        }
         match self.expected.front() {
             None if self.is_ready() => Phase::Idle,
             // STARTTLS is answered, or EHLO is and nothing was said yet.
             None => Phase::Tls,
-            Some((expect, end)) => match expect {
+            Some((expect, _)) => match expect {
                 Expect::Greeting | Expect::Ehlo | Expect::Helo => Phase::Greeting,
                 Expect::StartTls => Phase::Tls,
                 Expect::AuthUser | Expect::AuthPassword | Expect::Auth => Phase::Login,
                 Expect::Reset | Expect::Mail | Expect::Rcpt(_) | Expect::Data => Phase::Envelope,
-                Expect::Message | Expect::Chunk if *end > self.written => Phase::Data,
                 Expect::Message | Expect::Chunk => Phase::Reply,
                 Expect::Quit => Phase::Closing,
             },
