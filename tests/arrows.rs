@@ -19,25 +19,29 @@ use std::path::PathBuf;
 const FLOORS: &[(&str, &[&str])] = &[
     ("engine/core", &[]),
     ("engine/api", &[]),
+    ("engine/live", &["core"]),
     ("engine/journal", &["core"]),
     ("engine/spool", &["core", "journal"]),
     ("engine/events", &["core", "journal"]),
     ("engine/registry", &["core", "journal"]),
-    ("engine/egress", &["core"]),
+    ("engine/egress", &["core", "live"]),
     ("plugins", &["core"]),
     ("config", &["core"]),
     ("tui", &["core", "api"]),
-    ("engine/ingress", &["core", "journal", "spool", "events", "plugins"]),
-    ("engine/delivery", &["core", "spool", "events", "egress", "plugins"]),
+    ("engine/ingress", &["core", "live", "journal", "spool", "events", "plugins"]),
+    ("engine/delivery", &["core", "live", "spool", "events", "egress", "plugins"]),
     (
         "engine/http",
-        &["core", "api", "registry", "spool", "events", "egress", "ingress", "delivery", "plugins"],
+        &[
+            "core", "api", "live", "registry", "spool", "events", "egress", "ingress", "delivery",
+            "plugins",
+        ],
     ),
     (
         "engine/maily",
         &[
-            "core", "api", "journal", "spool", "events", "registry", "egress", "config", "ingress",
-            "delivery", "http", "plugins", "tui",
+            "core", "api", "live", "journal", "spool", "events", "registry", "egress", "config",
+            "ingress", "delivery", "http", "plugins", "tui",
         ],
     ),
 ];

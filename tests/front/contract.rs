@@ -13,8 +13,8 @@ use crate::world::House;
 const EXAMPLES: &str = "10";
 /// Routes that are no operations: the description itself, and the page that shows it.
 const UNDESCRIBED: usize = 2;
-/// It never ends, so nobody can wait for its answer: `following` has it.
-const ENDLESS: &[&str] = &["/v1/events/stream"];
+/// They never end, so nobody can wait for their answers: `following` and `live` have them.
+const ENDLESS: &[&str] = &["/v1/events/stream", "/v1/sessions/{session}/transcript/stream"];
 
 #[test]
 fn the_daemon_is_as_it_is_described() {

@@ -10,6 +10,7 @@ mod bodies;
 mod contract;
 mod following;
 mod hooks;
+mod live;
 mod mailing;
 mod office;
 mod place;

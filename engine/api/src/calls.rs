@@ -6,6 +6,8 @@ use crate::call::Call;
 use crate::directive::Directive;
 use crate::directive::DirectiveRequest;
 use crate::event::Event;
+use crate::live::Direction;
+use crate::live::Session;
 use crate::live::Transcript;
 use crate::live::TranscriptsQuery;
 use crate::message::Cancelled;
@@ -334,6 +336,16 @@ pub fn story(message: &str) -> Call<Story> {
     get(&["v1", "messages", message, "story"])
 }
 
+/// Sessions that go on, those of this direction.
+pub fn sessions(after: Option<&str>, direction: Option<Direction>) -> Call<Page<Session>> {
+    rows(&["v1", "sessions"], after).ask("direction", direction.map(Direction::word))
+}
+
+/// The end of a session.
+pub fn close_session(session: &str) -> Call<()> {
+    Call::new("DELETE", &["v1", "sessions", session])
+}
+
 /// What was said in a session.
 pub fn transcript(session: &str) -> Call<Transcript> {
     get(&["v1", "sessions", session, "transcript"])
@@ -347,6 +359,7 @@ pub fn transcript_stream(session: &str) -> Call<()> {
 /// What was said in sessions that are over, the last first.
 pub fn transcripts(query: &TranscriptsQuery) -> Call<Vec<Transcript>> {
     get(&["v1", "transcripts"])
+        .ask("direction", query.direction.map(Direction::word))
         .ask("site", query.site.as_deref())
         .ask("source", query.source.as_deref())
         .ask("failed", query.failed.then_some("true"))

@@ -10,6 +10,7 @@ pub mod bounce;
 pub mod clock;
 pub mod dkim;
 pub mod event;
+pub mod live;
 pub mod mail;
 pub mod queue;
 pub mod render;

@@ -9,5 +9,6 @@ pub mod proxy;
 pub mod reply;
 pub mod reply_parser;
 pub mod server;
+mod shown;
 pub mod text;
 pub mod xtext;

@@ -24,6 +24,8 @@ use maily_egress::connection::Source;
 use maily_egress::opening;
 use maily_egress::resolve::Resolver;
 use maily_egress::route::Route;
+use maily_live::session::Live;
+use maily_live::sessions::Sessions;
 use maily_plugins::set::Plugins;
 
 use crate::attempt::Job;
@@ -110,6 +112,8 @@ pub struct Shared {
     pub rules: Arc<Rules>,
     /// Who says what a reply means.
     pub plugins: Arc<Plugins>,
+    /// Who looks on.
+    pub sessions: Arc<Sessions>,
     /// Other settings hold now: a connection that was opened by these gets no more work.
     pub retired: AtomicBool,
 }
@@ -125,7 +129,9 @@ pub async fn run(
 ) {
     let _ending = Ending { lane: first.attempt.lane, worker, told: told.clone() };
     let begun = shared.clock.now();
-    let opened = opening::open(&shared.resolver, &route, &source, &shared.settings).await;
+    let live = Arc::new(shared.sessions.go_out(&route.site, &source.name));
+    live.carry(first.attempt.id, first.attempt.domain.as_str());
+    let opened = opening::open(&shared.resolver, &route, &source, &shared.settings, &live).await;
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(outcome) => {
@@ -144,14 +150,17 @@ pub async fn run(
     let mut job = first;
     loop {
         let begun = shared.clock.now();
+        live.carry(job.attempt.id, job.attempt.domain.as_str());
         let mut outcomes = deliver(&mut connection, &job.delivery).await;
+        live.put_down(outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Delivered(_))));
         let now = shared.clock.now();
         let micros = now.since(begun).as_micros() as u64;
         let wait = steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
         let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
         let remark = steering::remark(&shared.rules, &connection.peer().host, &outcomes);
         let hints = Hints { retry_after: retry_after.or(wait), remark };
-        let ready = connection.is_ready() && !shared.retired.load(Ordering::Relaxed);
+        let ends = shared.retired.load(Ordering::Relaxed) || live.is_asked_to_leave();
+        let ready = connection.is_ready() && !ends;
         let free = ready.then(|| free.clone());
         let peer = Some(connection.peer().clone());
         let dsn = connection.offers_dsn();
@@ -160,7 +169,7 @@ pub async fn run(
         if told.send(finished).is_err() || !ready {
             break;
         }
-        match next_order(&mut connection, &mut ordered, shared.idle_timeout).await {
+        match next_order(&mut connection, &mut ordered, shared.idle_timeout, &live).await {
             Some(Order::Try(given)) if shared.retired.load(Ordering::Relaxed) => {
                 let _gone = told.send(Told::NotTried(given));
                 break;
@@ -198,11 +207,13 @@ async fn next_order(
     connection: &mut Connection,
     ordered: &mut mpsc::Receiver<Order>,
     idle: Duration,
+    live: &Live,
 ) -> Option<Order> {
     tokio::select! {
         biased;
         order = ordered.recv() => order,
         () = connection.closed() => None,
+        () = live.asked_to_leave() => None,
         () = tokio::time::sleep(idle) => None,
     }
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use maily_core::event::Peer;
+use maily_core::live::Phase;
 use maily_core::mail::envelope::RecipientIndex;
 use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
@@ -30,6 +31,7 @@ use maily_core::smtp::client::login::Login;
 use maily_core::smtp::delivery::Delivery;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::reply_parser::ReplyParser;
+use maily_live::session::Live;
 
 use crate::guard::may_connect;
 use crate::stream::Step;
@@ -83,6 +85,7 @@ pub(crate) struct Target<'a> {
     pub(crate) login: Option<&'a Arc<Login>>,
     pub(crate) source: &'a Source,
     pub(crate) settings: &'a Settings,
+    pub(crate) live: &'a Arc<Live>,
 }
 
 /// An open session with a next hop, ready for deliveries.
@@ -95,6 +98,9 @@ pub struct Connection {
     reply_timeout: Duration,
     delivery_timeout: Duration,
     peer: Peer,
+    live: Arc<Live>,
+    /// Octets that were written and not told of.
+    wrote: u64,
 }
 
 /// Why no session came about, and whether TLS was what failed.
@@ -110,6 +116,7 @@ impl Connection {
         let Target { host, place, .. } = target;
         if !may_connect(place.ip(), &target.settings.allowed) {
             let text = format!("{host} has the inner address {}: not allowed", place.ip());
+            target.live.fail(format_args!("{text}"));
             return Err(Diagnosis::ours(EnhancedStatus::new(4, 4, 4), Blame::Network, &text));
         }
         match Self::attempt(target, target.tls).await {
@@ -123,17 +130,21 @@ impl Connection {
     }
 
     async fn attempt(target: &Target<'_>, tls: TlsPolicy) -> Result<Self, Failed> {
-        let Target { host, place, source, settings, .. } = target;
+        let Target { host, place, source, settings, live, .. } = target;
+        live.connect(format!("{host} [{place}]"));
         let connecting = connect(*place, source.address);
-        let stream = match tokio::time::timeout(settings.connect_timeout, connecting).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                return Err(Failed(unreachable(&format!("{host} [{place}]: {error}")), false));
-            }
-            Err(_) => {
-                return Err(Failed(unreachable(&format!("{host} [{place}]: no answer")), false));
-            }
+        let why = match tokio::time::timeout(settings.connect_timeout, connecting).await {
+            Ok(Ok(stream)) => return Self::greet(target, tls, stream).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
         };
+        live.fail(format_args!("{why}"));
+        Err(Failed(unreachable(&format!("{host} [{place}]: {why}")), false))
+    }
+
+    /// Gets ready on a connection that is open.
+    async fn greet(target: &Target<'_>, tls: TlsPolicy, stream: TcpStream) -> Result<Self, Failed> {
+        let Target { host, place, source, settings, live, .. } = target;
         let options = Options {
             ehlo_name: source.ehlo.clone(),
             tls,
@@ -153,12 +164,15 @@ impl Connection {
                 source: source.name.clone(),
                 tls: Box::default(),
             },
+            live: Arc::clone(live),
+            wrote: 0,
         };
         let mut tls_failed = false;
         let opening = connection.opening(target, &mut tls_failed);
         if tokio::time::timeout(OPENING_TIMEOUT, opening).await.is_err() {
             connection.client.on_failure("the session was not ready in time");
         }
+        connection.tell();
         match connection.client.over() {
             Some(why) => Err(Failed(why.clone(), tls_failed)),
             None => Ok(connection),
@@ -168,6 +182,7 @@ impl Connection {
     /// Until the session is ready, or over.
     async fn opening(&mut self, target: &Target<'_>, tls_failed: &mut bool) {
         while !self.client.is_ready() && self.client.over().is_none() {
+            self.tell();
             match self.client.poll() {
                 Some(Action::StartTls) => {
                     if let Err(why) = self.start_tls(target).await {
@@ -186,19 +201,28 @@ impl Connection {
     pub async fn deliver(&mut self, delivery: Delivery) -> Vec<(RecipientIndex, Outcome)> {
         self.client.submit(delivery);
         let limit = self.delivery_timeout;
-        match tokio::time::timeout(limit, self.until_done()).await {
+        let outcomes = match tokio::time::timeout(limit, self.until_done()).await {
             Ok(outcomes) => outcomes,
             Err(_) => {
                 self.client.on_failure("the delivery took too long");
                 self.until_done().await
             }
-        }
+        };
+        self.tell();
+        outcomes
+    }
+
+    /// Tells who looks on how far it is.
+    fn tell(&mut self) {
+        let phase = self.client.phase();
+        self.live.tell(self.client.said(), phase, std::mem::take(&mut self.wrote));
     }
 
     /// Works until the delivery is over. Dropping it on the way loses nothing: what is written is
     /// counted as it goes.
     async fn until_done(&mut self) -> Vec<(RecipientIndex, Outcome)> {
         loop {
+            self.tell();
             match self.client.poll() {
                 Some(Action::Write(pieces)) => self.write(pieces).await,
                 Some(Action::Done(outcomes)) => return outcomes,
@@ -232,6 +256,7 @@ impl Connection {
             let _over = stream.hear(&mut self.input).await;
         }
         self.client.on_failure("closed while idle");
+        self.tell();
     }
 
     /// Takes leave (RFC 5321 4.1.1.10), for as long as that is quick.
@@ -240,6 +265,7 @@ impl Connection {
             if self.client.is_ready() {
                 self.client.quit();
             }
+            self.tell();
             while let Some(action) = self.client.poll() {
                 if let Action::Write(pieces) = action {
                     self.write(pieces).await;
@@ -265,6 +291,7 @@ impl Connection {
         let Some(Stream::Clear(stream)) = self.stream.take() else {
             return Err("TLS twice".to_owned());
         };
+        self.live.enter(Phase::Tls);
         let handshake = connector.connect(name, stream);
         let stream = tokio::time::timeout(target.settings.connect_timeout, handshake)
             .await
@@ -275,6 +302,7 @@ impl Connection {
         let suite = session.negotiated_cipher_suite().and_then(|s| s.suite().as_str());
         self.peer.tls =
             format!("{} {}", version.unwrap_or("TLS"), suite.unwrap_or_default()).into();
+        self.live.tls(&self.peer.tls);
         self.stream = Some(Stream::Tls(Box::new(stream)));
         self.client.on_tls();
         Ok(())
@@ -287,6 +315,7 @@ impl Connection {
         let mut held = 0;
         loop {
             self.hear();
+            self.tell();
             if self.client.over().is_some() {
                 return;
             }
@@ -297,6 +326,7 @@ impl Connection {
             let step = tokio::time::timeout(wait, stream.step(&mut self.input, &out));
             match step.await {
                 Ok(Ok(Step::Wrote(octets))) => {
+                    self.wrote += octets as u64;
                     advance(&mut out, octets);
                     if out.is_empty() {
                         held = octets;

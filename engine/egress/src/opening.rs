@@ -1,10 +1,12 @@
 //! From a route to an open session: which of its hosts and addresses are tried, in what order.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use maily_core::mail::outcome::Diagnosis;
 use maily_core::mail::outcome::Outcome;
 use maily_core::mail::outcome::Scope;
+use maily_live::session::Live;
 
 use crate::connection::Connection;
 use crate::connection::Settings;
@@ -28,6 +30,7 @@ struct Opener<'a> {
     route: &'a Route,
     source: &'a Source,
     settings: &'a Settings,
+    live: &'a Arc<Live>,
     tries: usize,
     /// What the last try came to.
     last: Option<Diagnosis>,
@@ -39,7 +42,7 @@ struct Opener<'a> {
     loops: bool,
 }
 
-/// Connects to the first host of the route that greets us.
+/// Connects to the first host of the route that greets us; `live` is who looks on.
 ///
 /// # Errors
 /// What becomes of the mail: mostly what the last host tried had to say, or what stood in the way.
@@ -48,12 +51,14 @@ pub async fn open(
     route: &Route,
     source: &Source,
     settings: &Settings,
+    live: &Arc<Live>,
 ) -> Result<Connection, Outcome> {
     let mut opener = Opener {
         resolver,
         route,
         source,
         settings,
+        live,
         tries: 0,
         last: None,
         all_refuse: true,
@@ -63,7 +68,14 @@ pub async fn open(
     };
     match opener.open().await {
         Some(connection) => Ok(connection),
-        None => Err(opener.outcome()),
+        None => {
+            let tried = opener.last.is_some();
+            let outcome = opener.outcome();
+            if !tried {
+                live.fail(format_args!("{}", outcome.diagnosis().text()));
+            }
+            Err(outcome)
+        }
     }
 }
 
@@ -133,6 +145,7 @@ impl Opener<'_> {
             login: self.route.login.as_ref(),
             source: self.source,
             settings: self.settings,
+            live: self.live,
         };
         let key = (place, self.source.name.clone());
         match Connection::open(&target).await {

@@ -12,6 +12,7 @@ use maily_egress::connection::Connection;
 use maily_egress::opening;
 use maily_egress::route::Route;
 use maily_egress::tls::Tls;
+use maily_live::session::Live;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -136,7 +137,7 @@ where
 async fn open(route: &Route, issuer: &Authority) -> Result<Connection, Outcome> {
     let mut settings = settings(TlsPolicy::May);
     settings.tls_client = Tls::verifying(Some(vec![issuer.certificate.clone()])).unwrap();
-    opening::open(&resolver(), route, &source(), &settings).await
+    opening::open(&resolver(), route, &source(), &settings, &Arc::new(Live::unseen())).await
 }
 
 async fn by_policy(

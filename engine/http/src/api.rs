@@ -19,6 +19,8 @@ use crate::glance;
 use crate::guard;
 use crate::hooks;
 use crate::link_keys;
+use crate::listening;
+use crate::live;
 use crate::looking;
 use crate::messages;
 use crate::parts::Shared;
@@ -66,6 +68,11 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(plugins::stage))
         .routes(routes!(plugins::promote))
         .routes(routes!(plugins::roll_back))
+        .routes(routes!(live::list))
+        .routes(routes!(live::close))
+        .routes(routes!(live::transcript))
+        .routes(routes!(listening::listen))
+        .routes(routes!(live::transcripts))
         .routes(routes!(audits::list))
         .routes(routes!(why::why))
         .routes(routes!(glance::show))

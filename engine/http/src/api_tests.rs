@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use maily_api::call::Call;
 use maily_api::calls;
+use maily_api::live::TranscriptsQuery;
 use maily_api::message::InjectRequest;
 use maily_api::plugin::TrialRequest;
 use maily_api::project::ProjectRequest;
@@ -605,6 +606,11 @@ fn called() -> Vec<(&'static str, String)> {
         of(calls::stage_plugin("promo", &trial)),
         of(calls::promote_plugin("promo")),
         of(calls::roll_back_plugin("promo")),
+        of(calls::sessions(None, None)),
+        of(calls::close_session("{session}")),
+        of(calls::transcript("{session}")),
+        of(calls::transcript_stream("{session}")),
+        of(calls::transcripts(&TranscriptsQuery::default())),
         of(calls::audit(None)),
     ]
 }

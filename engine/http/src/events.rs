@@ -26,6 +26,7 @@ use crate::parts::Shared;
 use crate::principal::MaybeProject;
 use crate::principal::Principal;
 use crate::reading::Selection;
+use crate::staying::Staying;
 use crate::streaming::Streaming;
 
 /// By what a browser says which event it got last (HTML, 9.2 Server-sent events).
@@ -173,13 +174,11 @@ pub(crate) async fn stream(
     principal: Principal,
     AsTheyHappen { after, types }: AsTheyHappen,
 ) -> Outcome<Response> {
-    let room = Arc::clone(&shared.streams).try_acquire_owned();
-    let room = room.map_err(|_| Fault::no_room("there are too many streams"))?;
-    let reader = &shared.mail()?.reader;
+    let staying = Staying::new(&shared, &principal)?;
+    let reader = shared.mail()?.reader.clone();
     let place = after.unwrap_or_else(|| reader.newest());
     let selection = Selection { project, types };
-    let streaming = Streaming::new(&shared, &principal, selection, place, room)?;
-    streaming.begin().await.map_err(|error| unread(&error))
+    Streaming::new(staying, reader, selection, place).begin().await.map_err(|error| unread(&error))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use maily_events::suppression::Suppressions;
 use maily_ingress::door::FrontDoor;
 use maily_ingress::gate::Gate;
 use maily_ingress::seats::Seats;
+use maily_live::sessions::Sessions;
 use maily_plugins::set::Plugins;
 
 use crate::fault::Fault;
@@ -43,6 +44,8 @@ pub struct Mail {
     pub folder: PathBuf,
     /// Who must not be written to.
     pub suppressions: Suppressions,
+    /// The sessions that go on.
+    pub sessions: Arc<Sessions>,
 }
 
 impl Mail {

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,73 +12,41 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use hyper::header;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::watch;
-
 use maily_api::event::Event;
-use maily_core::clock::Timestamp;
 use maily_events::feed::FeedError;
-use maily_registry::token::TokenId;
 
 use crate::event_id::EventId;
-use crate::fault::Fault;
-use crate::parts::Shared;
-use crate::principal::Principal;
-use crate::principal::Proof;
 use crate::reading::Reader;
 use crate::reading::Selection;
 use crate::reading::Told;
+use crate::staying::Staying;
 
 /// A comment is sent when nothing else was for so long, so that nobody takes the stream for dead.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events that are written at once.
 const EVENTS_AT_ONCE: usize = 250;
 /// How long a client is to wait before it comes again, in milliseconds.
-const COME_AGAIN_MILLIS: u32 = 3_000;
+pub(crate) const COME_AGAIN_MILLIS: u32 = 3_000;
 
 /// One stream.
 pub(crate) struct Streaming {
-    shared: Arc<Shared>,
+    staying: Staying,
     reader: Reader,
-    draining: watch::Receiver<bool>,
     selection: Selection,
     place: EventId,
-    /// The token behind it, and until when it is good.
-    token: Option<TokenId>,
-    expires_at: Option<Timestamp>,
     /// What was read and not written yet.
     read: Option<Told>,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Streaming {
     /// A stream from this place on.
-    ///
-    /// # Errors
-    /// No daemon runs.
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        principal: &Principal,
+    pub(crate) const fn new(
+        staying: Staying,
+        reader: Reader,
         selection: Selection,
         place: EventId,
-        room: OwnedSemaphorePermit,
-    ) -> Result<Self, Fault> {
-        let mail = shared.mail()?;
-        let token = match &principal.proof {
-            Proof::Token(id) | Proof::Jwt(id) => Some(id.clone()),
-            Proof::Peer(_) => None,
-        };
-        Ok(Self {
-            reader: mail.reader.clone(),
-            draining: mail.draining.clone(),
-            shared: Arc::clone(shared),
-            selection,
-            place,
-            token,
-            expires_at: principal.expires_at,
-            read: None,
-            _room: room,
-        })
+    ) -> Self {
+        Self { staying, reader, selection, place, read: None }
     }
 
     /// The answer, if there is what to begin with.
@@ -104,9 +71,8 @@ impl Streaming {
     async fn next(&mut self) -> Option<String> {
         let beat = tokio::time::sleep(HEARTBEAT);
         let mut beat = std::pin::pin!(beat);
-        let mut draining = self.draining.clone();
         loop {
-            if *draining.borrow() || !self.may_go_on() {
+            if !self.staying.may_go_on() {
                 return None;
             }
             let told = match self.read.take() {
@@ -132,22 +98,14 @@ impl Streaming {
                 // An id without data moves the client's place, so that it need not read again what
                 // it did not want.
                 () = &mut beat => return Some(format!(":\nid: {}\n\n", self.place)),
-                _ = draining.wait_for(|draining| *draining) => return None,
+                () = self.staying.drained() => return None,
             }
         }
     }
 
-    /// Whether the token is still there, and good.
-    fn may_go_on(&self) -> bool {
-        let parts = &self.shared.parts;
-        let there = |id: &TokenId| parts.registry.token(None, id).is_some();
-        self.token.as_ref().is_none_or(there)
-            && self.expires_at.is_none_or(|end| parts.clock.now() < end)
-    }
-
     async fn look(&self) -> Result<Told, FeedError> {
         let (reader, selection) = (self.reader.clone(), self.selection.clone());
-        let (place, now) = (self.place, self.shared.parts.clock.now());
+        let (place, now) = (self.place, self.staying.shared.parts.clock.now());
         let read = move || reader.read(place, EVENTS_AT_ONCE, &selection, now);
         match tokio::task::spawn_blocking(read).await {
             Ok(read) => read,

@@ -156,14 +156,10 @@ impl Listener {
             may_relay: self.relay_networks.iter().any(|network| network.contains(&address)),
         };
         let server = Server::new(Arc::clone(&self.server), client);
-        let session = Session::new(server, Arc::clone(&self.shared), address, draining);
+        let live = self.shared.sessions.come_in(address.to_string());
+        let session = Session::new(server, Arc::clone(&self.shared), address, draining, live);
         match self.shared.tls.clone().filter(|_| self.implicit_tls) {
-            Some(acceptor) => {
-                let accepting = acceptor.accept(stream);
-                let stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
-                Counters::one(&counters.sessions_tls);
-                session.run(stream).await
-            }
+            Some(acceptor) => session.run_tls(acceptor, stream).await,
             None => session.run(stream).await,
         }
     }

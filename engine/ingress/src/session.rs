@@ -12,14 +12,18 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use maily_core::clock::Timestamp;
+use maily_core::live::Phase;
 use maily_core::mail::outcome::EnhancedStatus;
 use maily_core::smtp::reply::Reply;
 use maily_core::smtp::server::Action;
 use maily_core::smtp::server::Server;
 use maily_core::smtp::server::Transaction;
 use maily_core::smtp::server::admission::Admission;
+use maily_live::session::Live;
+use maily_live::sessions::Sessions;
 
 use crate::auth::Users;
 use crate::counters::Counters;
@@ -49,6 +53,8 @@ pub struct Shared {
     pub throttle: Arc<Mutex<Throttle>>,
     /// Our side of TLS.
     pub tls: Option<TlsAcceptor>,
+    /// Who looks on.
+    pub sessions: Arc<Sessions>,
     /// How long a client may take for a command (RFC 5321 4.5.3.2.7: at least five minutes), and be
     /// silent inside a message.
     pub idle_timeout: Duration,
@@ -69,24 +75,58 @@ pub struct Session {
     message_since: Option<Timestamp>,
     /// The last read filled what it was given.
     busy: bool,
+    live: Live,
+    /// Octets that were read and not told of.
+    read: u64,
+}
+
+/// As which operators see TLS.
+fn tls_words<S>(stream: &TlsStream<S>) -> String {
+    let (_, session) = stream.get_ref();
+    let version = session.protocol_version().and_then(|version| version.as_str());
+    let suite = session.negotiated_cipher_suite().and_then(|s| s.suite().as_str());
+    format!("{} {}", version.unwrap_or("TLS"), suite.unwrap_or_default())
 }
 
 impl Session {
     /// A session with the client at this address. `draining` becomes true when the daemon wants to
-    /// end.
+    /// end; `live` is who looks on.
     pub fn new(
         server: Server,
         shared: Arc<Shared>,
         client: IpAddr,
         draining: watch::Receiver<bool>,
+        live: Live,
     ) -> Self {
         let held = Held::none(Arc::clone(&shared.gate));
         let since = (shared.door.clock.now(), 0);
-        Self { server, shared, client, draining, held, since, message_since: None, busy: false }
+        let (message_since, busy, read) = (None, false, 0);
+        Self { server, shared, client, draining, held, since, message_since, busy, live, read }
     }
 
     /// Talks until the end; starts TLS when the client asks.
-    pub async fn run<S>(mut self, mut stream: S) -> io::Result<()>
+    pub async fn run<S>(mut self, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let done = self.converse(stream).await;
+        self.tell_end(done)
+    }
+
+    /// The same, under TLS from the first octet (RFC 8314 3.3).
+    pub async fn run_tls<S>(mut self, acceptor: TlsAcceptor, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let done = async {
+            let mut stream = self.shake_hands(acceptor, stream).await?;
+            self.talk(&mut stream).await.map(|_| ())
+        };
+        let done = done.await;
+        self.tell_end(done)
+    }
+
+    async fn converse<S>(&mut self, mut stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -94,12 +134,48 @@ impl Session {
             return Ok(());
         }
         let Some(acceptor) = self.shared.tls.clone() else { return Ok(()) };
-        let accepting = acceptor.accept(stream);
-        let mut stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
-        Counters::one(&self.shared.door.counters.sessions_tls);
+        let mut stream = self.shake_hands(acceptor, stream).await?;
         self.server.on_tls();
         self.talk(&mut stream).await?;
         Ok(())
+    }
+
+    async fn shake_hands<S>(&mut self, acceptor: TlsAcceptor, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        self.live.enter(Phase::Tls);
+        let accepting = acceptor.accept(stream);
+        let stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
+        Counters::one(&self.shared.door.counters.sessions_tls);
+        self.live.tls(&tls_words(&stream));
+        Ok(stream)
+    }
+
+    /// Tells who looks on how far it is.
+    fn tell(&mut self) {
+        let phase = self.server.phase();
+        self.live.tell(self.server.said(), phase, std::mem::take(&mut self.read));
+    }
+
+    /// Tells how it ended.
+    fn tell_end(&mut self, done: io::Result<()>) -> io::Result<()> {
+        self.tell();
+        if let Err(error) = &done {
+            self.live.fail(format_args!("the connection broke: {error}"));
+        }
+        done
+    }
+
+    /// Tells that the client closed the connection.
+    fn tell_gone(&mut self) {
+        self.tell();
+        let words = format_args!("the client closed the connection");
+        if self.server.phase().is_harmless() {
+            self.live.note(words)
+        } else {
+            self.live.fail(words)
+        }
     }
 
     /// Talks until the end (false) or until TLS is to start (true).
@@ -108,7 +184,9 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         loop {
-            match self.server.poll() {
+            let action = self.server.poll();
+            self.tell();
+            match action {
                 Action::Read => {
                     if !self.held.set(self.server.held_octets()) {
                         self.server.shed();
@@ -116,6 +194,7 @@ impl Session {
                     }
                     self.flush(stream).await?;
                     if !self.read(stream).await? {
+                        self.tell_gone();
                         return Ok(false);
                     }
                 }
@@ -149,6 +228,7 @@ impl Session {
         let users = &self.shared.users;
         let user = transaction.user.as_deref().and_then(|name| users.get(name));
         let reply = self.shared.door.accept(transaction, self.client, user).await;
+        self.live.put_down(reply.is_positive());
         self.server.on_settled(&reply);
     }
 
@@ -168,6 +248,7 @@ impl Session {
         let now = shared.door.clock.now();
         if right {
             shared.throttle.lock().on_right(client, &user, now);
+            self.live.user(&user);
         } else {
             shared.throttle.lock().on_wrong(client, &user, now);
             Counters::one(&shared.door.counters.logins_wrong);
@@ -235,6 +316,7 @@ impl Session {
                 Ok(octets) => {
                     let octets = octets?;
                     self.busy = octets >= room;
+                    self.read += octets as u64;
                     return Ok(octets > 0);
                 }
                 Err(_) => {
@@ -245,6 +327,10 @@ impl Session {
             () = draining => {
                 let refusal = Admission::Draining.refusal();
                 refusal.iter().for_each(|reply| self.server.end(reply));
+            }
+            () = self.live.asked_to_leave() => {
+                let text = "closed by an operator, try again later";
+                self.server.end(&Reply::new(421, EnhancedStatus::new(4, 3, 2), text));
             }
         }
         Ok(true)

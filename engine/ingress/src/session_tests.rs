@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use maily_core::bounce::classify::Rules;
 use maily_core::clock::Clock;
+use maily_core::live::Direction;
+use maily_core::live::Phase;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::id::QueueIdSource;
 use maily_core::smtp::server::config::Client;
 use maily_core::smtp::server::config::ServerConfig;
 use maily_events::recorder::Recorder;
 use maily_events::suppression::Suppressions;
+use maily_live::sessions::Sessions;
+use maily_live::sessions::Wanted;
 use maily_plugins::set::Plugins;
 use maily_spool::spool::Options;
 use maily_spool::spool::Spool;
@@ -81,6 +85,7 @@ fn house(receiving_octets_max: u64) -> House {
         users: Arc::new(Users::new(HashMap::from([("ann".into(), ann)]))),
         throttle: Arc::default(),
         tls: None,
+        sessions: Sessions::new(clock),
         idle_timeout: Duration::from_secs(300),
         data_timeout: Duration::from_secs(600),
     };
@@ -96,7 +101,8 @@ impl House {
         let server = Server::new(Arc::new(config), client);
         let address = IpAddr::from([192, 0, 2, 7]);
         let shared = Arc::clone(&self.shared);
-        let session = Session::new(server, shared, address, self.drain.subscribe());
+        let live = shared.sessions.come_in(address.to_string());
+        let session = Session::new(server, shared, address, self.drain.subscribe(), live);
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         tokio::spawn(session.run(theirs));
         let mut peer = Peer { stream: ours, said: String::new() };
@@ -119,6 +125,13 @@ struct Peer {
 impl Peer {
     async fn say(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads on until the session has ended.
+    async fn closed(&mut self) {
+        while self.stream.read(&mut [0; 4_096]).await.unwrap() > 0 {}
+        // Time goes on when the session has nothing more to do.
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 
     /// Reads on until a line begins so; gives the line.
@@ -281,4 +294,73 @@ async fn a_house_that_ends_lets_a_message_end_and_takes_no_other() {
     busy.say("a line\r\n.\r\nMAIL FROM:<>\r\n").await;
     busy.answer("250 2.0.0 queued").await;
     busy.answer("421 4.3.2 going down").await;
+}
+
+/// What was said in the last session that is over.
+fn last_words(house: &House) -> Vec<String> {
+    let talks = house.shared.sessions.over(&Wanted::default());
+    talks[0].transcript(0).lines.into_iter().map(|line| line.text).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_seen_with_its_phase_and_last_command() {
+    let house = house(1 << 20);
+    let mut peer = house.client().await;
+    let row = || house.shared.sessions.snapshot().remove(0);
+    assert_eq!((row().phase, &*row().peer, &*row().command), (Phase::Idle, "192.0.2.7", "EHLO c"));
+    peer.say("AUTH PLAIN AGFubgBzZWNyZXQ=\r\n").await;
+    peer.answer("235").await;
+    peer.say("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n").await;
+    peer.answer("250 2.1.5").await;
+    assert_eq!((row().phase, &*row().command), (Phase::Envelope, "RCPT TO:<c@d.example>"));
+    assert_eq!((&*row().reply, &*row().user), ("250 2.1.5 OK", "ann"));
+    peer.say("DATA\r\n").await;
+    peer.answer("354").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    peer.say("Subject: hidden\r\n\r\n").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let slow = row();
+    let waited = house.shared.door.clock.now().since(slow.since);
+    assert_eq!((slow.phase, waited), (Phase::Data, Duration::from_secs(61)));
+    peer.say(".\r\n").await;
+    peer.answer("250 2.0.0").await;
+    assert_eq!((row().phase, row().messages, row().failed), (Phase::Idle, 1, false));
+    peer.say("QUIT\r\n").await;
+    peer.answer("221").await;
+    peer.closed().await;
+    let lines = last_words(&house);
+    assert!(lines.contains(&"message of 19 octets".to_owned()), "{lines:?}");
+    let all = format!("{lines:?}");
+    assert!(!all.contains("hidden") && !all.contains("AGFubgBzZWNyZXQ="), "{all}");
+    assert!(house.shared.sessions.snapshot().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_closes_a_session_wherever_it_is() {
+    let house = house(1 << 20);
+    for words in ["", "MAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nhalf a message"] {
+        let mut peer = house.client().await;
+        peer.say(words).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let id = house.shared.sessions.snapshot()[0].about.id;
+        assert_eq!(house.shared.sessions.ask_to_leave(id), Some(Direction::In));
+        peer.answer("421 4.3.2 closed by an operator").await;
+        peer.closed().await;
+        assert!(last_words(&house).last().unwrap().starts_with("421 4.3.2"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_in_the_middle_has_failed_and_who_leaves_between_has_not() {
+    let house = house(1 << 20);
+    for (words, failed) in [("NOOP\r\n", false), ("MAIL FROM:<>\r\n", true)] {
+        let mut peer = house.client().await;
+        peer.say(words).await;
+        peer.answer("250 2").await;
+        drop(peer);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(last_words(&house).last().unwrap(), "the client closed the connection");
+        let last = &house.shared.sessions.over(&Wanted::default())[0];
+        assert_eq!(last.row().failed, failed, "{words}");
+    }
 }

@@ -10,6 +10,7 @@ pub mod queue;
 pub mod replies;
 pub mod send;
 pub mod serve;
+pub mod sessions;
 pub mod sink;
 pub mod steer;
 pub mod suppress;

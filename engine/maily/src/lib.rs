@@ -23,6 +23,7 @@ pub mod receiving;
 pub mod script_meters;
 pub mod scripting;
 pub mod sending;
+pub mod server_events;
 pub mod sink;
 pub mod tls;
 pub mod upkeep;

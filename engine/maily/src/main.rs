@@ -15,6 +15,7 @@ use maily::command::project;
 use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
+use maily::command::sessions;
 use maily::command::sink;
 use maily::command::steer;
 use maily::command::suppress;
@@ -85,6 +86,7 @@ enum Command {
     Move(steer::Arguments),
     Undo(steer::Undo),
     Jobs(steer::Jobs),
+    Sessions(sessions::Arguments),
     Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
@@ -137,6 +139,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Move(it) => runtime.block_on(steer::run(Verb::Move, it, clock)),
         Command::Undo(arguments) => runtime.block_on(steer::undo(arguments, clock)),
         Command::Jobs(arguments) => runtime.block_on(steer::jobs(arguments, clock)),
+        Command::Sessions(arguments) => runtime.block_on(sessions::run(arguments)),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper::client::conn::http1;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -23,6 +24,7 @@ use maily_http::presence::Presence;
 
 use crate::exit::{Exit, Failure};
 use crate::fronts;
+use crate::server_events::Reader;
 
 /// The most octets of an answer that are read.
 const ANSWER_OCTETS_MAX: usize = 16 << 20;
@@ -50,6 +52,17 @@ impl Office {
         Ok(Self::Here(Shared::new(parts)))
     }
 
+    /// The daemon that answers at this socket, and nobody else.
+    pub async fn daemon(socket: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = socket else {
+            let error = anyhow!("http.admin.listen is not set: the daemon has no socket to ask at");
+            return Err(Failure::new(Exit::Config, error));
+        };
+        let stream = reach(path).await?;
+        let nobody = || anyhow!("{}: no daemon answers", path.display());
+        stream.map(Self::Daemon).ok_or_else(|| Failure::new(Exit::Unavailable, nobody()))
+    }
+
     /// Makes one call; gives what is answered.
     pub async fn run<T: DeserializeOwned>(self, call: Call<T>) -> Result<T, Failure> {
         let request = request(&call)?;
@@ -60,15 +73,53 @@ impl Office {
                 read(api::answer(shared, request, Presence::Local { uid }).await).await?
             }
         };
-        call.read(status, &octets).map_err(|error| {
-            let exit = match status {
-                403 => Exit::NoPermission,
-                500.. => Exit::TempFail,
-                _ => Exit::Data,
-            };
-            Failure::new(exit, error)
-        })
+        understood(&call, status, &octets)
     }
+
+    /// Makes one call that is answered by a stream; gives the name and the data of each event, as
+    /// they come, until it ends.
+    pub async fn follow(
+        self,
+        call: Call<()>,
+        mut each: impl FnMut(&str, &str) -> anyhow::Result<()>,
+    ) -> Result<(), Failure> {
+        let Self::Daemon(stream) = self else {
+            return Err(Failure::new(Exit::Unavailable, anyhow!("no daemon runs")));
+        };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(anyhow::Error::from)?;
+        // It ends with the stream, or with this process.
+        tokio::spawn(connection);
+        let sent = sender.send_request(request(&call)?).await.map_err(anyhow::Error::from)?;
+        if !sent.status().is_success() {
+            let (status, octets) = read(sent).await?;
+            return understood(&call, status, &octets);
+        }
+        let (mut body, mut reader) = (sent.into_body(), Reader::default());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| anyhow!("the stream broke off: {error}"))?;
+            let octets = frame.into_data().unwrap_or_default();
+            for event in reader.read(&octets)? {
+                each(&event.name, &event.data)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn understood<T: DeserializeOwned>(
+    call: &Call<T>,
+    status: u16,
+    octets: &[u8],
+) -> Result<T, Failure> {
+    call.read(status, octets).map_err(|error| {
+        let exit = match status {
+            403 => Exit::NoPermission,
+            500.. => Exit::TempFail,
+            _ => Exit::Data,
+        };
+        Failure::new(exit, error)
+    })
 }
 
 /// The daemon's socket; none if nobody answers there.
@@ -97,8 +148,7 @@ fn request<T>(call: &Call<T>) -> anyhow::Result<Request<Full<Bytes>>> {
 }
 
 async fn ask(stream: UnixStream, request: Request<Full<Bytes>>) -> anyhow::Result<(u16, Bytes)> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let answered = async { read(sender.send_request(request).await?).await };
     tokio::select! {
         answered = answered => answered,

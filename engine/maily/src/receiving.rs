@@ -24,6 +24,7 @@ use maily_ingress::listener::Listener;
 use maily_ingress::seats::Seats;
 use maily_ingress::session::Shared;
 use maily_ingress::throttle::Throttle;
+use maily_live::sessions::Sessions;
 use maily_plugins::set::Plugins;
 use maily_spool::spool::Spool;
 
@@ -46,6 +47,7 @@ pub struct Receiving {
     users: Arc<Users>,
     throttle: Arc<Mutex<Throttle>>,
     seats: Seats,
+    sessions: Arc<Sessions>,
 }
 
 impl Receiving {
@@ -81,6 +83,7 @@ impl Receiving {
             users: Arc::new(users(config)?),
             throttle: Arc::default(),
             seats: Seats::new(config.smtp.sessions_max, config.smtp.sessions_per_address_max),
+            sessions: Sessions::new(Arc::clone(clock)),
         })
     }
 
@@ -107,6 +110,7 @@ impl Receiving {
             users: Arc::new(users(config)?),
             throttle: Arc::clone(&self.throttle),
             seats: self.seats.limited(smtp.sessions_max, smtp.sessions_per_address_max),
+            sessions: self.sessions(),
         })
     }
 
@@ -123,6 +127,11 @@ impl Receiving {
     /// Whether there is room for more mail.
     pub fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)
+    }
+
+    /// The sessions that go on, in and out.
+    pub fn sessions(&self) -> Arc<Sessions> {
+        Arc::clone(&self.sessions)
     }
 
     /// What one listener is to do.
@@ -154,6 +163,7 @@ impl Receiving {
             users: Arc::clone(&self.users),
             throttle: Arc::clone(&self.throttle),
             tls: acceptor,
+            sessions: self.sessions(),
             idle_timeout: smtp.idle_timeout,
             data_timeout: smtp.data_timeout,
         };

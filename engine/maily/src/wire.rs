@@ -31,10 +31,10 @@ use maily_http::mail::Mail;
 use maily_http::orders;
 use maily_http::orders::Orders;
 use maily_http::reading::Reader;
-use maily_ingress::door::FrontDoor;
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
+use maily_live::sessions::Sessions;
 use maily_plugins::set::Plugins;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
@@ -106,7 +106,7 @@ impl Daemon {
         let receiving = Receiving::new(config, &spool, &events, &clock, &asker.plugins, &records);
         let receiving = receiving.map_err(wrong)?;
         let late = records.late(&clock, &asker.plugins);
-        let first = settings(config, &clock, receiving.door(), &late).map_err(wrong)?;
+        let first = settings(config, &clock, &receiving, &late).map_err(wrong)?;
         let tools = first.tools.clone();
         let mut scheduler = Scheduler::new(first.policy.clone(), seed);
         if let Some((registry, _)) = &records.registry {
@@ -187,7 +187,7 @@ impl Daemon {
         let late = records.late(&self.clock, &self.asker.plugins);
         let scripts = scripting::options(&new)?;
         let poster = scripting::poster(&new, &self.clock)?;
-        let settings = settings(&new, &self.clock, receiving.door(), &late)?;
+        let settings = settings(&new, &self.clock, &receiving, &late)?;
         let listeners = new.listener.iter().map(|each| receiving.listener(&new, each));
         let listeners = listeners.collect::<anyhow::Result<Vec<_>>>()?;
         let rules = Arc::clone(&records.rules);
@@ -357,6 +357,7 @@ fn mail(
         seats: receiving.seats(),
         folder: config.spool.folder.clone(),
         suppressions: records.suppressions.clone(),
+        sessions: receiving.sessions(),
     }
 }
 
@@ -381,9 +382,10 @@ fn open_spool(
 fn settings(
     config: &Config,
     clock: &Arc<dyn Clock>,
-    door: &FrontDoor,
+    receiving: &Receiving,
     late: &Late,
 ) -> anyhow::Result<Deciding> {
+    let door = receiving.door();
     let reporting = Reporting {
         hostname: Arc::clone(&door.hostname),
         delay_notice_after: config.retry.delay_notice_after,
@@ -392,13 +394,18 @@ fn settings(
         rules: Arc::clone(&late.rules),
     };
     let plugins = Arc::clone(&late.plugins);
-    let shared = Arc::new(sending(config, clock, late)?);
+    let shared = Arc::new(sending(config, clock, late, receiving.sessions())?);
     let tools = Tools { binder: late.binder(door), keyring: keyring(config)?, plugins };
     let policy = policy::policy(config)?;
     Ok(Deciding { policy, shared, tools, reporting })
 }
 
-fn sending(config: &Config, clock: &Arc<dyn Clock>, late: &Late) -> anyhow::Result<worker::Shared> {
+fn sending(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    late: &Late,
+    sessions: Arc<Sessions>,
+) -> anyhow::Result<worker::Shared> {
     Ok(worker::Shared {
         resolver: sending::resolver(config, clock)?,
         sources: policy::sources(config),
@@ -407,6 +414,7 @@ fn sending(config: &Config, clock: &Arc<dyn Clock>, late: &Late) -> anyhow::Resu
         clock: Arc::clone(clock),
         rules: Arc::clone(&late.rules),
         plugins: Arc::clone(&late.plugins),
+        sessions,
         retired: AtomicBool::new(false),
     })
 }

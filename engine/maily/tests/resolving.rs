@@ -19,6 +19,7 @@ use maily_egress::opening::{self, TRIES_MAX};
 use maily_egress::resolve::{HOSTS_MAX, Options, Own, Resolver};
 use maily_egress::route::{Fixed, FixedRoutes, Route, Scope};
 use maily_egress::tls::Tls;
+use maily_live::session::Live;
 
 /// A clock that moves when it is told to.
 #[derive(Debug, Default)]
@@ -75,7 +76,8 @@ impl World {
 
     async fn open(&self, domain: &str) -> Result<Connection, Outcome> {
         let route = self.route(domain).await?;
-        opening::open(&self.resolver, &route, &source(None), &settings("127.0.0.0/8")).await
+        let (settings, live) = (settings("127.0.0.0/8"), Arc::new(Live::unseen()));
+        opening::open(&self.resolver, &route, &source(None), &settings, &live).await
     }
 }
 
@@ -304,7 +306,8 @@ async fn ipv6_comes_before_ipv4_and_a_source_keeps_to_its_family() {
     let route = world.route("six.example").await.unwrap();
     let source = source(Some([127, 0, 0, 1].into()));
     let settings = settings("2001:db8::/32");
-    let opened = opening::open(&world.resolver, &route, &source, &settings).await;
+    let live = Arc::new(Live::unseen());
+    let opened = opening::open(&world.resolver, &route, &source, &settings, &live).await;
     assert_eq!(status(&opened.err().unwrap()), deferred(4, 3));
 }
 
@@ -318,7 +321,8 @@ async fn inner_addresses_are_refused_when_we_connect_unless_they_are_listed() {
     for domain in ["rebound.example", "[127.0.77.1]"] {
         let route = world.route(domain).await.unwrap();
         let public_only = settings("198.51.100.0/24");
-        let opened = opening::open(&world.resolver, &route, &source(None), &public_only).await;
+        let (source, live) = (source(None), Arc::new(Live::unseen()));
+        let opened = opening::open(&world.resolver, &route, &source, &public_only, &live).await;
         assert_eq!(status(&opened.err().unwrap()), deferred(4, 4), "{domain}");
         assert_eq!(came.load(Ordering::Relaxed), 0);
     }

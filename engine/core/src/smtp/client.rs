@@ -18,7 +18,9 @@ mod expect;
 mod extensions;
 mod in_flight;
 pub mod login;
+mod opening;
 mod script;
+mod watched;
 mod words;
 
 use std::collections::VecDeque;
@@ -27,6 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::live::said::Said;
 use crate::mail::envelope::RecipientIndex;
 use crate::mail::outcome::Blame;
 use crate::mail::outcome::Diagnosis;
@@ -37,7 +40,6 @@ use crate::smtp::client::expect::Expect;
 use crate::smtp::client::extensions::Extensions;
 use crate::smtp::client::in_flight::InFlight;
 use crate::smtp::client::login::Login;
-use crate::smtp::client::login::Mechanism;
 use crate::smtp::client::script::Manner;
 use crate::smtp::client::script::Script;
 use crate::smtp::client::words::line;
@@ -117,6 +119,7 @@ pub struct Client {
     left_open: bool,
     ready: bool,
     over: Option<Diagnosis>,
+    said: Said,
 }
 
 impl Client {
@@ -134,6 +137,7 @@ impl Client {
             left_open: false,
             ready: false,
             over: None,
+            said: Said::default(),
         }
     }
 
@@ -243,6 +247,11 @@ impl Client {
         }
         if let (true, Some(first)) = (octets > 0, pieces.first_mut()) {
             *first = flight.script.take(octets);
+            self.said.commands(first);
+            if pieces.len() > 1 {
+                let octets = flight.delivery.content.wire_octets();
+                self.said.note(format_args!("message of {octets} octets"));
+            }
             self.write(pieces);
         }
     }
@@ -254,6 +263,7 @@ impl Client {
 
     /// Sends one command that must be the last of its group.
     fn say(&mut self, command: String, expect: Expect) {
+        self.said.commands(command.as_bytes());
         self.write(vec![line(command)]);
         self.expected.push_back((expect, self.queued));
     }
@@ -286,6 +296,11 @@ impl Client {
         if self.over.is_some() {
             return;
         }
+        // Who leaves while nothing is to be done harms nobody.
+        self.said.failed |= !self.is_ready();
+        if diagnosis.code.is_none() {
+            self.said.note(format_args!("{}", diagnosis.text()));
+        }
         let sent = self.in_flight.as_ref().and_then(|flight| flight.message_end);
         // After a 421 the message is not theirs (RFC 5321 3.8); after any other end it may be.
         if sent.is_some_and(|end| end <= self.written) && diagnosis.code != Some(421) {
@@ -306,6 +321,7 @@ impl Client {
 
     /// Feeds the next reply.
     pub fn on_reply(&mut self, reply: &Reply) {
+        self.hear(reply);
         let Some((expected, end)) = self.expected.pop_front() else {
             let diagnosis = if reply.code == 421 { told(reply) } else { out_of_turn(reply) };
             return self.fail(diagnosis);
@@ -341,74 +357,6 @@ impl Client {
         self.fail(out_of_turn(reply));
     }
 
-    /// Replies before the session is ready.
-    fn on_opening(&mut self, expected: Expect, reply: &Reply) {
-        match expected {
-            Expect::Greeting if reply.code == 220 => {
-                self.say(format!("EHLO {}", self.options.ehlo_name), Expect::Ehlo);
-            }
-            Expect::Ehlo if reply.code == 250 => self.greeted(reply),
-            // HELO has no STARTTLS: where TLS is required it is no way out.
-            Expect::Ehlo if reply.is_permanent() && !self.tls_on && !self.options.tls.is_must() => {
-                self.say(format!("HELO {}", self.options.ehlo_name), Expect::Helo);
-            }
-            Expect::Helo if reply.code == 250 => self.log_in(),
-            Expect::StartTls if reply.code == 220 => self.actions.push_back(Action::StartTls),
-            Expect::StartTls if !reply.is_positive() && self.options.tls == TlsPolicy::May => {
-                self.log_in();
-            }
-            Expect::AuthUser | Expect::AuthPassword if reply.code == 334 => {
-                self.on_challenge(expected);
-            }
-            Expect::Auth if reply.code == 235 => self.ready = true,
-            _ => self.fail(told(reply)),
-        }
-    }
-
-    fn greeted(&mut self, reply: &Reply) {
-        self.extensions = Extensions::of(reply);
-        match self.options.tls {
-            _ if self.tls_on => self.log_in(),
-            TlsPolicy::Off => self.log_in(),
-            _ if self.extensions.starttls => self.say("STARTTLS".to_owned(), Expect::StartTls),
-            TlsPolicy::May => self.log_in(),
-            TlsPolicy::Require | TlsPolicy::Verify => {
-                let text = "TLS is required and the next hop does not offer it";
-                let status = EnhancedStatus::new(4, 7, 4);
-                self.fail(Diagnosis::ours(status, Blame::Peer, text));
-            }
-        }
-    }
-
-    /// Authenticates if that was asked for; then the session is ready.
-    fn log_in(&mut self) {
-        let Some(login) = &self.options.login else {
-            self.ready = true;
-            return;
-        };
-        let refuse =
-            |detail, text| Diagnosis::ours(EnhancedStatus::new(4, 7, detail), Blame::Config, text);
-        if !self.tls_on && !self.options.login_in_clear {
-            return self.fail(refuse(11, "the password is not given without TLS"));
-        }
-        match self.extensions.auth {
-            Some(Mechanism::Plain) => {
-                self.say(format!("AUTH PLAIN {}", login.plain()), Expect::Auth);
-            }
-            Some(Mechanism::Login) => self.say("AUTH LOGIN".to_owned(), Expect::AuthUser),
-            None => self.fail(refuse(0, "the next hop offers neither AUTH PLAIN nor LOGIN")),
-        }
-    }
-
-    fn on_challenge(&mut self, expected: Expect) {
-        let Some(login) = self.options.login.clone() else { return };
-        if expected == Expect::AuthUser {
-            self.say(login.encoded_user(), Expect::AuthPassword);
-        } else {
-            self.say(login.encoded_password(), Expect::Auth);
-        }
-    }
-
     fn on_mail(&mut self, reply: &Reply) {
         self.left_open = reply.is_positive();
         if !reply.is_positive() {
@@ -437,6 +385,8 @@ impl Client {
         if reply.code == 354 {
             // RFC 2920 3.1: 354 though nobody is left: an empty message ends it.
             let pieces = if flight.is_wanted() {
+                let octets = flight.delivery.content.wire_octets();
+                self.said.note(format_args!("message of {octets} octets"));
                 flight.delivery.content.pieces()
             } else {
                 vec![Bytes::from_static(b".\r\n")]

@@ -16,6 +16,7 @@ mod login;
 mod opening;
 mod receiving;
 pub mod trace;
+mod watched;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use bytes::Buf;
 use bytes::Bytes;
 use bytes::BytesMut;
 
+use crate::live::said::Said;
 use crate::mail::envelope::Envelope;
 use crate::mail::envelope::Recipient;
 use crate::mail::outcome::EnhancedStatus;
@@ -138,6 +140,7 @@ pub struct Server {
     /// Commands since the last message.
     commands_idle: u32,
     progress: u64,
+    said: Said,
 }
 
 const fn status(class: u8, subject: u16, detail: u16) -> EnhancedStatus {
@@ -172,6 +175,7 @@ impl Server {
             logins_failed: 0,
             commands_idle: 0,
             progress: 0,
+            said: Said::default(),
         };
         server.say(&greeting);
         server
@@ -250,7 +254,9 @@ impl Server {
     }
 
     fn say(&mut self, reply: &Reply) {
-        self.output.extend_from_slice(reply.to_string().as_bytes());
+        let text = reply.to_string();
+        self.output.extend_from_slice(text.as_bytes());
+        self.said.replies(reply.code, text.as_bytes());
     }
 
     fn reset(&mut self) {
@@ -266,6 +272,7 @@ impl Server {
                 return Line::Part;
             }
             self.expect = Expect::LineEnd;
+            self.leave_out(self.input.len());
             self.error(too_long);
             return Line::TooLong;
         };
@@ -273,6 +280,7 @@ impl Server {
         let line = self.input.split_to(end + 1);
         if line.len() > octets_max {
             self.expect = Expect::Command;
+            self.leave_out(line.len());
             self.error(too_long);
             return Line::TooLong;
         }
@@ -310,6 +318,7 @@ impl Server {
             Line::TooLong => return None,
             Line::Whole(line) => line,
         };
+        self.hear(&line);
         if line.len() > command::line_octets_max(&line) {
             self.error(&too_long);
             return None;
@@ -343,6 +352,7 @@ impl Server {
         }
         may
     }
+
     fn command(&mut self, command: Command) -> Option<Action> {
         let ok = |text| Reply::new(250, status(2, 0, 0), text);
         match command {

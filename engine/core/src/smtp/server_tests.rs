@@ -2,6 +2,9 @@
 //! and what the caller is told about time and memory.
 
 use super::*;
+use crate::clock::Timestamp;
+use crate::live::Phase;
+use crate::live::record::Record;
 use crate::mail::envelope::BodyType;
 use crate::mail::envelope::Notify;
 use crate::mail::envelope::Ret;
@@ -192,4 +195,76 @@ fn everyone_may_write_to_our_open_address_and_to_no_other() {
     let (_, said) = go_on(&mut server, text);
     let codes: Vec<_> = said.lines().map(|line| &line[..3]).collect();
     assert_eq!(codes, ["220", "250", "250", "250", "550", "221"], "{said}");
+}
+
+/// What a session has to tell, one line after the other.
+fn told(server: &mut Server) -> Vec<String> {
+    let mut record = Record::new(Timestamp::EPOCH, Phase::Greeting, String::new());
+    let phase = server.phase();
+    record.take(server.said(), phase, Timestamp::EPOCH);
+    record.lines.behind(0).into_iter().map(|line| line.text).collect()
+}
+
+#[test]
+fn a_session_tells_what_was_said_in_it_but_no_message() {
+    let mut server = server(ServerConfig::default());
+    let words = "EHLO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n";
+    assert_eq!(server.phase(), Phase::Greeting);
+    go_on(&mut server, words);
+    let before = told(&mut server);
+    assert_eq!(server.phase(), Phase::Data);
+    go_on(&mut server, "Subject: hidden\r\n\r\n.\r\nXYZ\r\nBDAT 3 LAST\r\nabc");
+    let after = told(&mut server);
+    assert_eq!((before[0].starts_with("220 "), &*before[1]), (true, "EHLO c"), "{before:?}");
+    assert_eq!(before.last().unwrap(), "354 end with <CRLF>.<CRLF>");
+    assert_eq!(
+        after,
+        [
+            "message of 19 octets",
+            "250 2.0.0 queued",
+            "a line of 5 octets that is no command is left out",
+            "500 5.5.2 command not recognized",
+            "BDAT 3 LAST",
+            "the end of a chunk that is refused",
+            "503 5.5.1 MAIL first",
+        ]
+    );
+    assert_eq!(server.phase(), Phase::Idle);
+    go_on(&mut server, "MAIL FROM:<>\r\n");
+    assert_eq!(server.phase(), Phase::Envelope);
+    go_on(&mut server, "RSET\r\nAUTH LOGIN\r\nQUIT\r\n");
+    assert_eq!(server.phase(), Phase::Closing);
+}
+
+#[test]
+fn no_secret_of_a_client_is_told_whether_it_is_taken_or_not() {
+    // "\0ann\0secret", "ann", "secret", "wrong"
+    let secrets = ["AGFubgBzZWNyZXQ=", "YW5u", "c2VjcmV0", "d3Jvbmc="];
+    let [plain, user, password, wrong] = secrets;
+    for auth in [true, false] {
+        for words in [
+            format!("AUTH PLAIN {plain}\r\n"),
+            format!("AUTH PLAIN\r\n{plain}\r\n"),
+            format!("AUTH LOGIN\r\n{user}\r\n{password}\r\n"),
+            format!("AUTH LOGIN {user}\r\n{wrong}\r\n"),
+            format!("AUTH LOGIN\r\n{user} \r\n*\r\n{password}\r\n"),
+            format!("AUTH {plain}\r\nauth plain {plain} {password}\r\nAUTHPLAIN {plain}\r\n"),
+            format!("AUTH PLAIN {plain}\nAUTH PLAIN {}{plain}\r\n", "A".repeat(20_000)),
+            format!("AUTH LOGIN\r\n{password}{}\r\n{password}\r\n", "A".repeat(20_000)),
+        ] {
+            let mut server = server(ServerConfig { auth, ..ServerConfig::default() });
+            go_on(&mut server, "EHLO c\r\n");
+            go_on(&mut server, &words);
+            let told = told(&mut server).join("\n");
+            assert!(told.contains("left out"), "{told}");
+            assert!(!secrets.iter().any(|secret| told.contains(secret)), "{told}");
+            let debugged = format!("{:?}", server.said());
+            assert!(!debugged.contains("AAAA"), "{debugged}");
+        }
+    }
+    let mut server = server(ServerConfig { auth: true, ..ServerConfig::default() });
+    go_on(&mut server, &format!("EHLO c\r\nAUTH PLAIN {plain}\r\n"));
+    let told = told(&mut server);
+    let end = ["AUTH PLAIN", "the initial response is left out", "235 2.7.0 authenticated"];
+    assert_eq!(told[told.len() - 3..], end);
 }

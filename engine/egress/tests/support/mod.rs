@@ -23,6 +23,7 @@ use maily_egress::opening;
 use maily_egress::resolve::{Options, Own, Resolver};
 use maily_egress::route::{FixedRoutes, Hop, Route};
 use maily_egress::tls::Tls;
+use maily_live::session::Live;
 
 /// How long a reply may take in these tests.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -151,7 +152,8 @@ pub fn route(host: &str, port: u16) -> Route {
 }
 
 pub async fn connect(port: u16, tls: TlsPolicy) -> Result<Connection, Outcome> {
-    opening::open(&resolver(), &route("127.0.0.1", port), &source(), &settings(tls)).await
+    let (route, live) = (route("127.0.0.1", port), Arc::new(Live::unseen()));
+    opening::open(&resolver(), &route, &source(), &settings(tls), &live).await
 }
 
 pub fn delivery(message: &bytes::Bytes) -> Delivery {

@@ -107,6 +107,7 @@ impl Server {
         let Expect::Login(login) = std::mem::replace(&mut self.expect, Expect::Command) else {
             return None;
         };
+        self.said.note(format_args!("a line of AUTH is left out"));
         let line = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
         self.login_step(login.answer(&line))
     }

@@ -88,6 +88,7 @@ impl Server {
         };
         let text = self.input.split_to(end);
         self.input.advance(3);
+        self.said.note(format_args!("message of {end} octets"));
         self.progress += 1;
         let large = (end - scanner.stuffed()) as u64 > octets_max;
         match scanner.flaw() {
@@ -106,6 +107,7 @@ impl Server {
             Some(end) => {
                 self.input.advance(end + 3);
                 self.progress += 1;
+                self.said.note(format_args!("the end of a message that is refused"));
                 let reply = reply.clone();
                 self.refuse(&reply)
             }
@@ -177,6 +179,7 @@ impl Server {
         self.progress += 1;
         self.expect = Expect::Command;
         let chunk = self.input.split_to(octets);
+        self.said.note(format_args!("chunk of {octets} octets"));
         let mut message = match std::mem::replace(&mut self.chunks, Chunks::None) {
             Chunks::Some(mut chunks) => {
                 chunks.unsplit(chunk);
@@ -213,6 +216,7 @@ impl Server {
         let reply = reply.clone();
         self.progress += 1;
         self.expect = Expect::Command;
+        self.said.note(format_args!("the end of a chunk that is refused"));
         if reply.is_permanent() {
             self.error(&reply);
         } else {
