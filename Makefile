@@ -91,3 +91,8 @@ HTTP_ROUNDS ?= 3
 bench-http: install
 	cargo build --release -p maily --bins
 	python3 benches/http/mailings.py --rounds $(HTTP_ROUNDS)
+
+# What it costs to look at a queue of five million.
+.PHONY: bench-looking
+bench-looking:
+	MAILY_MESSAGES=$(MESSAGES) cargo bench -p maily-benches --bench looking

@@ -5,6 +5,10 @@ use bytes::BytesMut;
 use maily_core::mail::address::Mailbox;
 use maily_core::mail::message::body_of;
 use maily_core::mail::message::header_fields;
+use maily_core::queue::selection;
+use maily_core::selector::OCTETS_MAX;
+use maily_core::selector::Selector;
+use maily_core::selector::complete;
 use maily_core::smtp::command;
 use maily_core::smtp::command::Command;
 use maily_core::smtp::proxy;
@@ -54,6 +58,33 @@ fn mailbox(mailbox: &Mailbox) {
     assert!(!written.contains(|c: char| c.is_control()), "{written:?}");
     assert_eq!(Mailbox::parse(&written).as_ref(), Ok(mailbox), "{written:?}");
     assert_eq!(written.matches('\u{2028}').count(), 0);
+}
+
+/// Selectors: what is read is written out as the same, and what is wrong is shown where it is.
+pub fn selector(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    complete(text, text.len() / 2, &selection::SCHEMA);
+    match Selector::parse(text, &selection::SCHEMA) {
+        Ok(selector) => {
+            let written = selector.to_string();
+            let again = Selector::parse(&written, &selection::SCHEMA);
+            // Written out it may be longer than what may be typed.
+            if written.len() <= OCTETS_MAX {
+                assert_eq!(again.as_ref(), Ok(&selector), "{written:?}");
+            }
+            let mut asked = 0;
+            selector.matches(&mut |test| {
+                asked += 1;
+                test.on_text(text) || test.on_number(1.0)
+            });
+            assert!(asked <= selector.tests().count());
+            let _path = (selection::path(&selector), selection::is_lasting(&selector));
+        }
+        Err(error) => {
+            assert!(text.get(error.at.clone()).is_some(), "{error:?}");
+            assert!(error.shown(text).contains('^'));
+        }
+    }
 }
 
 /// Headers of load balancers.

@@ -21,6 +21,7 @@ pub const TARGETS: &[Target] = &[
     ("reply", parsers::reply),
     ("command", parsers::command),
     ("address", parsers::address),
+    ("selector", parsers::selector),
     ("proxy", parsers::proxy),
     ("xtext", parsers::xtext),
     ("header", parsers::header),

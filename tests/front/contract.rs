@@ -13,8 +13,13 @@ use crate::world::House;
 const EXAMPLES: &str = "10";
 /// Routes that are no operations: the description itself, and the page that shows it.
 const UNDESCRIBED: usize = 2;
-/// They never end, so nobody can wait for their answers: `following` and `live` have them.
-const ENDLESS: &[&str] = &["/v1/events/stream", "/v1/sessions/{session}/transcript/stream"];
+/// They never end, so nobody can wait for their answers: `following`, `live` and `steering` have them.
+const ENDLESS: &[&str] = &[
+    "/v1/events/stream",
+    "/v1/sessions/{session}/transcript/stream",
+    "/v1/overview/stream",
+    "/v1/views/{view}/stream",
+];
 
 #[test]
 fn the_daemon_is_as_it_is_described() {

@@ -7,6 +7,7 @@
 )]
 
 mod bodies;
+mod console;
 mod contract;
 mod following;
 mod hooks;

@@ -146,6 +146,11 @@ impl Place {
         said.lines().last().unwrap().trim().to_owned()
     }
 
+    /// The file of its configuration.
+    pub(crate) fn config(&self) -> std::path::PathBuf {
+        self.folder.path().join("maily.toml")
+    }
+
     /// The folder of the event log.
     pub(crate) fn events(&self) -> std::path::PathBuf {
         self.folder.path().join("events")

@@ -38,6 +38,7 @@ fn body_of(method: &str, path: &str) -> Option<Value> {
         ("PUT", "/v1/plugins/{plugin}") => Some(json!({ "enabled": true })),
         ("PUT", "/v1/plugins/{plugin}/trial") => Some(json!({ "version": "next", "percent": 5 })),
         ("POST", "/v1/suppressions") => Some(json!({ "recipients": ["ann@x.example"] })),
+        ("POST", "/v1/directives") => Some(json!({ "verb": "retry", "selector": "all" })),
         ("POST", "/v1/lint") => Some(json!({ "content": { "subject": "s", "text": "t" } })),
         ("POST" | "PUT" | "PATCH", _) => Some(json!({})),
         _ => None,

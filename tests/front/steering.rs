@@ -9,6 +9,8 @@ use serde_json::json;
 
 use crate::place::Place;
 use crate::place::mail;
+use crate::scripts::Scripts;
+use crate::scripts::swaks;
 use crate::support::process::wait_for;
 use crate::support::world::DOMAIN;
 
@@ -124,6 +126,24 @@ fn what_is_held_for_a_while_can_be_undone_and_else_is_given_up_with_a_report() {
     place.maily(&["resume", "all"]);
     wait_for("the rest", || place.world.kept(0).len() >= 2);
     wait_for("that it is done", || !place.maily(&["jobs"]).contains("[working"));
+}
+
+#[test]
+fn what_a_plugin_holds_waits_over_kill_9_until_an_operator_lets_it_go() {
+    let scripts = Scripts::new();
+    let script = r#"fn on_accept(input) { hold("no unsubscribe link") }"#;
+    scripts.put("lint", "[hooks]\non_accept = {}\n", script);
+    let mut place = Place::with(Behaviour::Accept, &scripts.config());
+    let reply = swaks(&place, &format!("ann@{DOMAIN}"), "hello");
+    assert!(reply.contains("250 2.0.0 queued as"), "{reply}");
+    wait_for_cause(&place, "", 1, "plugin");
+    place.crash();
+    wait_for_cause(&place, "", 1, "plugin");
+    place.maily_may(&["retry", "all"]);
+    wait_for_cause(&place, "", 1, "plugin");
+    let released = said(&place, &["release", "all", "--json"]);
+    assert_eq!(released["done"], 1);
+    assert_eq!(place.world.kept(1).len(), 1);
 }
 
 #[test]

@@ -28,6 +28,7 @@ use crate::plugins;
 use crate::presence::Presence;
 use crate::projects;
 use crate::sessions;
+use crate::story;
 use crate::suppressing;
 use crate::templates;
 use crate::tokens;
@@ -74,6 +75,7 @@ fn handlers() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(listening::listen))
         .routes(routes!(live::transcripts))
         .routes(routes!(audits::list))
+        .routes(routes!(story::tell))
         .routes(routes!(why::why))
         .routes(routes!(glance::show))
         .routes(routes!(glance::follow))

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use maily_api::call::Call;
 use maily_api::calls;
+use maily_api::directive::DirectiveRequest;
 use maily_api::live::TranscriptsQuery;
 use maily_api::message::InjectRequest;
 use maily_api::plugin::TrialRequest;
@@ -23,6 +24,7 @@ use maily_api::session::JwtRequest;
 use maily_api::suppression::SuppressRequest;
 use maily_api::template::LintRequest;
 use maily_api::template::TemplateContent;
+use maily_api::view::ViewQuery;
 use maily_api::webhook::ReplayRequest;
 use maily_api::webhook::WebhookRequest;
 use maily_core::clock::Clock;
@@ -181,6 +183,7 @@ fn body_for(method: &str, path: &str) -> Option<Value> {
             "recipients": [{ "email": "c@d.example" }],
         })),
         ("POST", "/v1/suppressions") => Some(json!({ "recipients": ["ann@x.example"] })),
+        ("POST", "/v1/directives") => Some(json!({ "verb": "retry", "selector": "all" })),
         ("POST", "/v1/link-keys") => None,
         ("POST", path) if path.starts_with("/v1/plugins/{plugin}/") => None,
         ("POST", other) => panic!("say what {other} is sent"),
@@ -564,6 +567,8 @@ fn called() -> Vec<(&'static str, String)> {
     let trial: TrialRequest = serde_json::from_value(trial).unwrap();
     let mail = body_for("POST", "/v1/messages").unwrap();
     let mail: InjectRequest = serde_json::from_value(mail).unwrap();
+    let directive = body_for("POST", "/v1/directives").unwrap();
+    let directive: DirectiveRequest = serde_json::from_value(directive).unwrap();
     vec![
         of(calls::whoami()),
         of(calls::jwt(&JwtRequest::default())),
@@ -612,6 +617,17 @@ fn called() -> Vec<(&'static str, String)> {
         of(calls::transcript_stream("{session}")),
         of(calls::transcripts(&TranscriptsQuery::default())),
         of(calls::audit(None)),
+        of(calls::story("{message}")),
+        of(calls::why(None)),
+        of(calls::overview()),
+        of(calls::overview_stream()),
+        of(calls::views()),
+        of(calls::view("{view}", &ViewQuery::default())),
+        of(calls::view_stream("{view}", &ViewQuery::default())),
+        of(calls::directives(None)),
+        of(calls::direct(&directive)),
+        of(calls::directive("{directive}")),
+        of(calls::undo_directive("{directive}")),
     ]
 }
 

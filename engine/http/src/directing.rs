@@ -20,6 +20,7 @@ use maily_core::queue::scheduler::Scheduler;
 use maily_core::queue::selection;
 use maily_core::queue::survey::MessageRow;
 use maily_core::queue::survey::Preview;
+use maily_core::selector::OCTETS_MAX;
 use maily_core::selector::Selector;
 use maily_registry::directive::Directive;
 use maily_registry::directive::State as Stage;
@@ -305,7 +306,7 @@ fn draft(
     Directive {
         number: 0,
         verb,
-        selector: selector.to_string().into(),
+        selector: written(selector, &request.selector),
         reason: request.reason.trim().into(),
         author: "".into(),
         at: now,
@@ -323,6 +324,13 @@ fn draft(
         sites: sites.map(|(name, count)| (name.as_str().into(), *count as u64)).collect(),
         only: None,
     }
+}
+
+/// A selector as it is kept: in one form for all who mean the same, unless that is too long to be
+/// read again.
+fn written(selector: &Selector, asked: &str) -> Box<str> {
+    let written = selector.to_string();
+    if written.len() <= OCTETS_MAX { written.into() } else { asked.into() }
 }
 
 fn sample(now: Timestamp, row: &MessageRow) -> Sample {

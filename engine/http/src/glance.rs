@@ -32,8 +32,8 @@ use crate::parts::Shared;
 use crate::plugins;
 use crate::principal::Principal;
 use crate::samples::Counts;
+use crate::staying::Staying;
 use crate::vigil;
-use crate::vigil::Vigil;
 use crate::vitals;
 use crate::vitals::Cpu;
 
@@ -88,7 +88,7 @@ pub(crate) async fn follow(
     State(shared): State<Arc<Shared>>,
     principal: Principal,
 ) -> Outcome<Response> {
-    Ok(Vigil::new(&shared, &principal)?.each_second((), again))
+    Ok(vigil::each_second(Staying::new(&shared, &principal)?, (), again))
 }
 
 async fn again(shared: Arc<Shared>, _: ()) -> Option<((), Option<String>)> {

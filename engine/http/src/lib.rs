@@ -56,6 +56,7 @@ mod showing;
 mod specs;
 mod staying;
 pub mod stories;
+mod story;
 mod streaming;
 mod suppressing;
 pub mod surveyed;

@@ -27,12 +27,12 @@ use crate::principal::Principal;
 use crate::rows;
 use crate::specs;
 use crate::specs::VIEWS;
+use crate::staying::Staying;
 use crate::views;
 use crate::views::Row;
 use crate::views::ViewSpec;
 use crate::views::Wish;
 use crate::vigil;
-use crate::vigil::Vigil;
 use crate::why;
 
 /// Entries of the audit log that are shown.
@@ -103,8 +103,8 @@ pub(crate) async fn follow(
     query: Result<Query<ViewQuery>, QueryRejection>,
 ) -> Outcome<Response> {
     let (spec, wish) = asked(&name, query)?;
-    let vigil = Vigil::new(&shared, &principal)?;
-    Ok(vigil.each_second((spec, wish, None), changed))
+    let staying = Staying::new(&shared, &principal)?;
+    Ok(vigil::each_second(staying, (spec, wish, None), changed))
 }
 
 type Followed = (&'static ViewSpec, Wish, Option<Window>);
@@ -138,6 +138,7 @@ async fn rows_of(shared: &Arc<Shared>, spec: &ViewSpec) -> Result<(Timestamp, Ve
     Ok(match spec.name {
         "plugins" => (now, rows::plugins(&plugins::rows(&shared.mail()?.plugins))),
         "bounces" => (now, rows::bounces(&shared.mail()?.sent.failures.read())),
+        "sessions" => (now, rows::sessions(shared.mail()?.sessions.snapshot(), now)),
         "jobs" => (now, rows::jobs(registry.directives())),
         "tokens" => (now, rows::tokens(registry.tokens(None, None, TOKENS_MAX))),
         "audit" => (now, audit(shared).await?),

@@ -42,6 +42,8 @@ pub struct Mail {
     pub seats: Seats,
     /// Where the spool lies.
     pub folder: PathBuf,
+    /// Where the event log lies.
+    pub log: PathBuf,
     /// Who must not be written to.
     pub suppressions: Suppressions,
     /// The sessions that go on.

@@ -117,6 +117,7 @@ pub const ROUTES: &[Route] = &[
     read("/v1/sessions/{session}/transcript/stream", MayEverywhere(ReadQueue)),
     read("/v1/transcripts", MayEverywhere(ReadQueue)),
     read("/v1/audit", May(ReadAudit)),
+    read("/v1/messages/{message}/story", MayEverywhere(ReadQueue)),
     read("/v1/why", MayEverywhere(ReadQueue)),
     read("/v1/overview", MayEverywhere(ReadQueue)),
     read("/v1/overview/stream", MayEverywhere(ReadQueue)),

@@ -13,12 +13,14 @@ use maily_core::queue::survey::StreamRow;
 use maily_core::queue::survey::Survey;
 use maily_core::queue::survey::Tally;
 use maily_core::selector::quoted;
+use maily_live::talk::SessionRow;
 use maily_registry::audit_entry::Entry;
 use maily_registry::audit_entry::Hash;
 use maily_registry::directive::Directive;
 use maily_registry::token::Token;
 
 use crate::convert;
+use crate::live;
 use crate::showing;
 use crate::views::Cell;
 use crate::views::Row;
@@ -151,6 +153,34 @@ pub(crate) fn message(row: &MessageRow, now: Timestamp) -> Row {
     ];
     let selector = format!("id={} and domain={}", row.id, quoted(row.domain.as_str()));
     Row { key: format!("{}\n{}", row.id, row.domain), selector, cells }
+}
+
+pub(crate) fn sessions(rows: Vec<SessionRow>, now: Timestamp) -> Vec<Row> {
+    let row = |row: SessionRow| {
+        let since = Cell::since(now, Some(row.since));
+        let session = live::session(row);
+        let cells = vec![
+            Cell::text(session.session.clone()),
+            Cell::text(word(session.direction)),
+            Cell::text(session.peer),
+            Cell::text(session.site.clone()),
+            Cell::text(session.source),
+            Cell::text(word(session.phase)),
+            since,
+            Cell::maybe(session.tls),
+            Cell::count(session.messages),
+            Cell::count(session.octets),
+            Cell::text(session.command),
+            Cell::text(session.reply),
+            Cell::maybe(session.message),
+        ];
+        let selector = match session.site.is_empty() {
+            true => String::new(),
+            false => format!("site={}", quoted(&session.site)),
+        };
+        Row { key: session.session, selector, cells }
+    };
+    rows.into_iter().map(row).collect()
 }
 
 pub(crate) fn plugins(plugins: &[Plugin]) -> Vec<Row> {

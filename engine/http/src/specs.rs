@@ -2,6 +2,7 @@
 
 use maily_api::view::ColumnKind;
 use maily_api::view::ColumnKind::Count;
+use maily_api::view::ColumnKind::Octets;
 use maily_api::view::ColumnKind::Percent;
 use maily_api::view::ColumnKind::Rate;
 use maily_api::view::ColumnKind::Seconds;
@@ -128,6 +129,29 @@ pub(crate) const MESSAGES: ViewSpec = ViewSpec {
     sort: "-age",
 };
 
+/// Live SMTP sessions.
+pub(crate) const SESSIONS: ViewSpec = ViewSpec {
+    name: "sessions",
+    about: "SMTP sessions in and out that go on",
+    columns: &[
+        column("session", "SESSION", Text, 3, "its name"),
+        column("direction", "DIR", Text, 0, "in or out"),
+        column("peer", "PEER", Text, 0, "the other end"),
+        column("site", "SITE", Text, 4, "the mail hosts, of sessions out"),
+        column("source", "SOURCE", Text, 5, "the egress source, of sessions out"),
+        column("phase", "PHASE", Text, 1, "how far it is"),
+        column("since", "FOR", Seconds, 1, "for how long it is so far"),
+        column("tls", "TLS", Text, 7, "the version and cipher of TLS"),
+        column("messages", "MSGS", Count, 2, "messages that were taken"),
+        column("octets", "OCTETS", Octets, 6, "octets that the client sent"),
+        column("command", "COMMAND", Text, 5, "the last command"),
+        column("reply", "REPLY", Text, 6, "the last reply"),
+        column("message", "MESSAGE", Text, 7, "the message under way"),
+    ],
+    groups: &["direction", "site", "source", "phase"],
+    sort: "-since",
+};
+
 /// Plugins.
 pub(crate) const PLUGINS: ViewSpec = ViewSpec {
     name: "plugins",
@@ -215,5 +239,5 @@ pub(crate) const TOKENS: ViewSpec = ViewSpec {
 };
 
 /// All views.
-pub(crate) const VIEWS: [ViewSpec; 10] =
-    [QUEUES, SITES, STREAMS, SOURCES, MESSAGES, PLUGINS, BOUNCES, JOBS, AUDIT, TOKENS];
+pub(crate) const VIEWS: [ViewSpec; 11] =
+    [QUEUES, SITES, STREAMS, SOURCES, MESSAGES, SESSIONS, PLUGINS, BOUNCES, JOBS, AUDIT, TOKENS];

@@ -67,13 +67,15 @@ impl FrontDoor {
         }
         let id = self.ids.lock().next(now);
         let message = Stamp { host: &self.hostname, client, id, now }.apply(&transaction, &header);
-        let (message, discarded) = match self.look(id, &transaction, client, message).await {
+        let (message, fate) = match self.look(id, &transaction, client, message).await {
             Ok(looked) => looked,
             Err(refusal) => return refusal,
         };
-        if transaction.trusted && discarded.is_none() {
+        if transaction.trusted && !matches!(fate, Fate::Discarded(_)) {
             match Wishes::read(&transaction.message) {
                 Ok(None) => {}
+                // It becomes a mail for each recipient: whoever sends it keeps it meanwhile.
+                Ok(Some(_)) if fate == Fate::Held => return hooks::held(),
                 Ok(Some(wishes)) => {
                     let stream = stream(header, transaction.trusted, user);
                     let letter = Letter { message, wishes, stream, client };
@@ -100,16 +102,18 @@ impl FrontDoor {
                 tls: transaction.tls,
             },
         };
+        let expires_at = now + self.expire_after;
         let submission = Submission {
             id,
             accepted_at: now,
-            expires_at: now + self.expire_after,
-            due: None,
+            expires_at,
+            // Due when it expires: it waits until somebody lets it go.
+            due: (fate == Fate::Held).then_some(expires_at),
             envelope: transaction.envelope,
             stream,
             body: Body::Stored(message),
         };
-        if let Some(reason) = discarded {
+        if let Fate::Discarded(reason) = fate {
             self.note_discarded(now, id, accepted, reason);
             return queued(id);
         }
@@ -142,14 +146,14 @@ impl FrontDoor {
 }
 
 impl FrontDoor {
-    /// Asks plugins about a message: gives it as they want it, and why it is discarded if it is.
+    /// Asks plugins about a message: gives it as they want it, and what becomes of it.
     async fn look(
         &self,
         id: QueueId,
         transaction: &Transaction,
         client: IpAddr,
         message: Bytes,
-    ) -> Result<(Bytes, Option<Box<str>>), Reply> {
+    ) -> Result<(Bytes, Fate), Reply> {
         let recipients = transaction.envelope.recipients.iter();
         let reverse_path = match &transaction.envelope.reverse_path {
             ReversePath::Null => String::new(),
@@ -167,7 +171,7 @@ impl FrontDoor {
             ..AcceptInput::default()
         };
         let Some(asked) = self.hooks.ask(input, message.clone()).await else {
-            return Ok((message, None));
+            return Ok((message, Fate::Sent));
         };
         let by = asked.by.unwrap_or_default();
         if let Some(reply) = hooks::refusal(&asked.verdict) {
@@ -183,11 +187,28 @@ impl FrontDoor {
         match asked.verdict {
             Verdict::Discard { why } => {
                 Counters::one(&self.counters.by_plugin);
-                Ok((message, Some(format!("discarded by the plugin {by}: {why}").into())))
+                let why = format!("discarded by the plugin {by}: {why}");
+                Ok((message, Fate::Discarded(why.into())))
             }
-            _ => Ok((message, None)),
+            Verdict::Hold { why } => {
+                Counters::one(&self.counters.by_plugin);
+                tracing::info!(%id, by, why, "a plugin holds a message");
+                Ok((message, Fate::Held))
+            }
+            _ => Ok((message, Fate::Sent)),
         }
     }
+}
+
+/// What becomes of a message that was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is sent.
+    Sent,
+    /// It waits until somebody has looked at it.
+    Held,
+    /// It is thrown away, for this reason.
+    Discarded(Box<str>),
 }
 
 fn queued(id: QueueId) -> Reply {

@@ -67,12 +67,15 @@ pub fn refusal(verdict: &Verdict) -> Option<Reply> {
         Reply::new(code, said.unwrap_or_else(|| EnhancedStatus::new(class, 7, 1)), text)
     };
     Some(match verdict {
-        Verdict::Accept | Verdict::Discard { .. } => return None,
+        Verdict::Accept | Verdict::Discard { .. } | Verdict::Hold { .. } => return None,
         Verdict::Reject { status, text } => reply(550, status, text),
         Verdict::Defer { status, text } => reply(451, status, text),
-        // Nobody could let it go yet: whoever sends it keeps it meanwhile.
-        Verdict::Hold { .. } => reply(451, "4.7.1", "held for now, try again later"),
     })
+}
+
+/// The reply to a message that a plugin holds and that cannot be held here.
+pub fn held() -> Reply {
+    Reply::new(451, EnhancedStatus::new(4, 7, 1), "held for now, try again later")
 }
 
 #[cfg(test)]
@@ -86,8 +89,8 @@ mod tests {
         assert_eq!(said(&reject("5.7.9")).unwrap().trim(), "550 5.7.9 no");
         assert_eq!(said(&reject("4.7.9")).unwrap().trim(), "550 5.7.1 no");
         assert_eq!(said(&reject("x")).unwrap().trim(), "550 5.7.1 no");
-        let hold = Verdict::Hold { why: "secret reasons".into() };
-        assert!(said(&hold).unwrap().starts_with("451 4.7.1 held"), "{hold:?}");
+        assert!(held().to_string().starts_with("451 4.7.1 held"));
+        assert_eq!(said(&Verdict::Hold { why: "no link".into() }), None);
         assert_eq!(said(&Verdict::Accept), None);
         assert_eq!(said(&Verdict::Discard { why: "spam".into() }), None);
     }

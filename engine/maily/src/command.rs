@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bounces;
 pub mod check;
+pub mod console;
 pub mod life;
 pub mod plugin;
 pub mod project;

@@ -10,6 +10,7 @@ use maily::clock::WallClock;
 use maily::command::audit;
 use maily::command::bounces;
 use maily::command::check;
+use maily::command::console;
 use maily::command::plugin;
 use maily::command::project;
 use maily::command::queue;
@@ -68,6 +69,7 @@ enum Command {
     Why(why::Arguments),
     View(view::Arguments),
     Top(top::Arguments),
+    Console(console::Arguments),
     /// Send nothing of this mail, also of what comes later, until it is resumed.
     Suspend(steer::Arguments),
     /// End a suspension: mail goes again, bit by bit.
@@ -128,7 +130,8 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Why(arguments) => runtime.block_on(why::run(arguments, clock)),
         Command::View(arguments) => runtime.block_on(view::run(arguments, clock)),
-        Command::Top(arguments) => runtime.block_on(top::once(&arguments, clock)),
+        Command::Console(arguments) => runtime.block_on(console::run(arguments, clock)),
+        Command::Top(arguments) => runtime.block_on(console::top(arguments, clock)),
         Command::Suspend(it) => runtime.block_on(steer::run(Verb::Suspend, it, clock)),
         Command::Resume(it) => runtime.block_on(steer::run(Verb::Resume, it, clock)),
         Command::Hold(it) => runtime.block_on(steer::run(Verb::Hold, it, clock)),

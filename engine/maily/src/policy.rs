@@ -43,6 +43,10 @@ pub fn policy(config: &Config) -> anyhow::Result<Policy> {
         };
         (site.r#match.to_ascii_lowercase().into(), own)
     });
+    let places = config.site.iter().map(|site| {
+        let place = format!("[[site]] match = \"{}\"", site.r#match);
+        (site.r#match.to_ascii_lowercase().into(), place.into())
+    });
     let share = |source: &maily_config::config::sending::Source| SourceShare {
         name: source.name.as_str().into(),
         weight: source.weight.unwrap_or(1),
@@ -62,8 +66,8 @@ pub fn policy(config: &Config) -> anyhow::Result<Policy> {
         sites: own.collect(),
         pools: pools(config, &shares),
         sources: shares,
+        places: places.collect(),
         place: "[limits]".into(),
-        ..Policy::default()
     })
 }
 

@@ -356,6 +356,7 @@ fn mail(
         sent: Arc::clone(sent),
         seats: receiving.seats(),
         folder: config.spool.folder.clone(),
+        log: config.events.folder.clone(),
         suppressions: records.suppressions.clone(),
         sessions: receiving.sessions(),
     }

@@ -11,11 +11,15 @@ use crate::queue::action::Attempt;
 use crate::queue::action::Connection;
 use crate::queue::cancellation::Cancelled;
 use crate::queue::cancellation::Which;
+use crate::queue::directive::Covers;
+use crate::queue::directive::Directive;
+use crate::queue::directive::Verb;
 use crate::queue::policy::Limits;
 use crate::queue::policy::Pool;
 use crate::queue::policy::SourceIndex;
 use crate::queue::policy::SourceShare;
 use crate::queue::rate::Rate;
+use crate::queue::scheduler::directing::Directed;
 use crate::queue::suspension::Selector;
 use crate::queue::suspension::Suspension;
 
@@ -757,4 +761,124 @@ fn what_is_cancelled_counts_no_more_and_is_never_handed_out_wherever_it_stood() 
     (20..30).for_each(|n| put(&mut scheduler, n, START + seconds(900)));
     scheduler.cancel(START, &messages(&(20..28).collect::<Vec<_>>()));
     assert_eq!((scheduler.entries.len(), scheduler.counts().deferred), (2, 2));
+}
+
+fn selector(text: &str) -> crate::selector::Selector {
+    crate::selector::Selector::parse(text, &crate::queue::selection::SCHEMA).unwrap()
+}
+
+fn directive(name: &str, text: &str, verb: Verb, covers: Covers) -> Directive {
+    let (reason, selector) = ("test".into(), selector(text));
+    Directive { name: name.into(), reason, since: START, until: None, verb, selector, covers }
+}
+
+fn causes(world: &World, text: &str) -> Vec<(&'static str, usize)> {
+    let why = world.scheduler.why(world.now, &selector(text));
+    why.causes.iter().map(|cause| (cause.name, cause.count)).collect()
+}
+
+#[test]
+fn each_waiting_message_has_one_cause_with_its_words() {
+    let rate = Rate::new(1, seconds(10));
+    let own = Limits { message_rate: rate, connections_max: 1, ..Limits::default() };
+    let mut world = World::new(limits(own));
+    world.put("a.example", &tenant("x"), 3);
+    let first = world.poll();
+    assert_eq!((first.len(), causes(&world, "")), (1, vec![("policy:rate", 2)]));
+    world.end(&first[0], &deferred(Scope::Recipient));
+    assert_eq!(causes(&world, ""), [("policy:rate", 2), ("remote:unknown", 1)]);
+    assert_eq!(causes(&world, "last~told"), [("remote:unknown", 1)]);
+    assert_eq!(causes(&world, "attempts=0 and site=a"), [("policy:rate", 2)]);
+    assert_eq!(causes(&world, "cause=policy:*"), [("policy:rate", 2)]);
+    let why = world.scheduler.why(world.now, &selector("state=ready"));
+    let rate = &why.causes[0];
+    assert!(rate.detail.contains("a by default") && rate.detail.contains("6/min"), "{rate:?}");
+    assert_eq!((rate.place.as_str(), rate.until), ("by default", Some(START + seconds(10))));
+    world.suspend(Selector::Tenant("x".into()), None);
+    assert_eq!(causes(&world, ""), [("admin", 3)]);
+    assert!(causes(&world, "tenant=y").is_empty());
+}
+
+#[test]
+fn a_dead_site_is_told_with_what_it_said_and_when_it_is_tried_again() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &tenant("x"), 20);
+    let first = world.poll();
+    assert_eq!(causes(&world, ""), [("remote:slowed", 15)]);
+    for attempt in &first {
+        world.cut(attempt, &deferred(Scope::Host));
+    }
+    world.poll();
+    let why = world.scheduler.why(world.now, &selector("attempts=0"));
+    let rest = &why.causes[0];
+    assert_eq!((rest.name, rest.count), ("remote:unknown", 15));
+    assert!(rest.detail.starts_with("a by default rests: 4.0.0 as told"), "{rest:?}");
+    assert_eq!((rest.since, rest.until), (Some(START), Some(START + seconds(10))));
+    // Tried now, whatever it said.
+    assert_eq!(world.scheduler.retry(world.now, &selector("site=a")), first.len());
+    assert!(!world.poll().is_empty());
+}
+
+#[test]
+fn a_hold_is_of_messages_and_the_next_one_takes_over() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &tenant("x"), 2);
+    let hold = directive("d-1", "tenant=x", Verb::Hold, Covers::Future);
+    assert_eq!(world.scheduler.direct(hold).unwrap(), Directed { waiting: 2, in_flight: 0 });
+    let one = directive("d-2", "domain=a.example", Verb::Hold, Covers::AcceptedBy(START));
+    world.scheduler.direct(one).unwrap();
+    world.put("a.example", &tenant("x"), 1);
+    world.put("a.example", &tenant("y"), 1);
+    let sent = world.poll();
+    assert_eq!(sent.len(), 0, "ids of this test are older than its start");
+    assert!(world.scheduler.lift(world.now, "d-2"));
+    assert_eq!(world.poll().len(), 1, "what d-1 is about stays");
+    assert_eq!(causes(&world, ""), [("admin", 3)]);
+    assert_eq!(world.scheduler.release(world.now, &selector("id=0000000000001")), 1);
+    world.now = world.now + seconds(1);
+    assert_eq!(world.poll().len(), 1);
+    assert!(world.scheduler.lift(world.now, "d-1") && !world.scheduler.lift(world.now, "d-1"));
+    world.now = world.now + seconds(1);
+    assert_eq!(world.poll().len(), 2);
+}
+
+#[test]
+fn what_is_moved_goes_by_the_other_pool_also_what_waited_behind_a_dead_one() {
+    let mut world = World::new(two_sources([1, 1]));
+    world.put("a.example", &tenant("x"), 40);
+    let by = |attempts: &[Attempt], source: u16| {
+        attempts.iter().filter(|attempt| attempt.source == SourceIndex(source)).count()
+    };
+    let first = world.poll();
+    assert!(by(&first, 0) > 0 && by(&first, 1) > 0);
+    for attempt in &first {
+        world.cut(attempt, &deferred(Scope::Host));
+    }
+    world.poll();
+    let moved = directive("d-1", "tenant=x", Verb::Move("vip".into()), Covers::Future);
+    let moved = world.scheduler.direct(moved).unwrap();
+    assert_eq!(moved.waiting, 40);
+    world.put("b.example", &tenant("x"), 3);
+    world.now = world.now + seconds(20);
+    let next = world.poll();
+    assert_eq!((by(&next, 0), next.is_empty()), (0, false));
+    assert_eq!(causes(&world, "pool=default"), []);
+}
+
+#[test]
+fn what_is_refused_leaves_with_the_operators_words_wherever_it_waits() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &tenant("x"), 10);
+    let first = world.poll();
+    world.end(&first[0], &deferred(Scope::Recipient));
+    let hold = directive("d-1", "tenant=x", Verb::Hold, Covers::AcceptedBy(Timestamp::MAX));
+    let held = world.scheduler.direct(hold).unwrap();
+    assert_eq!((held.waiting, held.in_flight), (10 - first.len() + 1, first.len() - 1));
+    let outcome = Outcome::Bounced { scope: Scope::Message, diagnosis: diagnosis(5) };
+    let count = world.scheduler.refuse(world.now, "d-1", &outcome);
+    assert_eq!((count, world.scheduler.refusing("d-1")), (held.waiting, held.waiting));
+    assert!(world.poll().is_empty());
+    assert_eq!((world.unroutable.len(), world.scheduler.refusing("d-1")), (held.waiting, 0));
+    assert_eq!(world.scheduler.directives().count(), 0);
+    assert_eq!(world.scheduler.counts().entries, 10);
 }

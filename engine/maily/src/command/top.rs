@@ -17,12 +17,18 @@ use crate::office::Office;
 /// It asks the running daemon by its admin socket (http.admin.listen).
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(after_help = "Examples:\n  maily top --once\n  maily top --once --json\n\n\
-    Exit code 75: no daemon answers.")]
+#[command(
+    after_help = "Examples:\n  maily top --once\n  maily top --once --json\n  maily top --inline 12\n\n\
+    Exit code 75: no daemon answers."
+)]
 pub struct Arguments {
     /// Print it once.
     #[arg(long)]
     pub(crate) once: bool,
+    /// Show it below the prompt, in so many rows.
+    #[arg(long, value_name = "ROWS", conflicts_with = "once",
+        value_parser = clap::value_parser!(u16).range(6..))]
+    pub(crate) inline: Option<u16>,
     /// Print one JSON object.
     #[arg(long, requires = "once")]
     json: bool,
