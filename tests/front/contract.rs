@@ -13,7 +13,8 @@ use crate::world::House;
 const EXAMPLES: &str = "10";
 /// Routes that are no operations: the description itself, and the page that shows it.
 const UNDESCRIBED: usize = 2;
-/// They never end, so nobody can wait for their answers: `following`, `live` and `steering` have them.
+/// They never end, so nobody can wait for their answers: `following`, `live` and `steering` have
+/// them.
 const ENDLESS: &[&str] = &[
     "/v1/events/stream",
     "/v1/sessions/{session}/transcript/stream",

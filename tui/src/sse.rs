@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn events_are_read_however_they_come_in_pieces() {
-        let text = b"retry: 3000\n\n:\n\nevent: window\ndata: {\"a\":1}\n\nevent: diff\ndata: x\ndata: y\n\n";
+        let text = b"retry: 3000\n\n:\n\nevent: window\ndata: {\"a\":1}\n\n\
+            event: diff\ndata: x\ndata: y\n\n";
         for size in [1, 2, 7, 1_000] {
             let mut reader = Reader::default();
             let events: Vec<_> =

@@ -6,8 +6,8 @@ use unicode_width::UnicodeWidthStr;
 /// The most characters of a text that are looked at.
 const CHARACTERS_MAX: usize = 4_096;
 
-/// A text that cannot move the cursor, colour what follows, or be read in another order than it has.
-/// What is left out is shown as what it is. In ASCII, what is not is a question mark.
+/// A text that cannot move the cursor, colour what follows, or be read in another order than it
+/// has. What is left out is shown as what it is. In ASCII, what is not is a question mark.
 pub fn harmless(text: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(text.len().min(CHARACTERS_MAX));
     for c in text.chars().take(CHARACTERS_MAX) {

@@ -67,8 +67,8 @@ fn asked(
 
 /// Look at a view
 ///
-/// The rows that the selector selects, sorted, and of these so many. Its work depends on the rows of
-/// the view and not on how much mail waits.
+/// The rows that the selector selects, sorted, and of these so many. Its work depends on the rows
+/// of the view and not on how much mail waits.
 #[utoipa::path(
     get,
     path = "/v1/views/{view}",

@@ -1,5 +1,5 @@
-//! What operators say of waiting mail, carried out: what is written down in the registry holds in the
-//! queue, from a start on and until it ends.
+//! What operators say of waiting mail, carried out: what is written down in the registry holds in
+//! the queue, from a start on and until it ends.
 //!
 //! What names a whole path (a domain, site, source, tenant, mailing, or all) is suspended where it
 //! stands. Everything else is held message by message. What is given up or removed is held first,

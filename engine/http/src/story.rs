@@ -40,8 +40,8 @@ const CLOCK_SET_BACK_MAX: Duration = Duration::from_secs(2 * 86_400);
 
 /// Tell the life of a message
 ///
-/// As far as the event log goes back: its acceptance, each attempt with whom it was made and what was
-/// answered, reports, what recipients did; and what of it waits now, and why.
+/// As far as the event log goes back: its acceptance, each attempt with whom it was made and what
+/// was answered, reports, what recipients did; and what of it waits now, and why.
 #[utoipa::path(
     get,
     path = "/v1/messages/{message}/story",

@@ -1,5 +1,5 @@
-//! Why mail waits, in numbers for `/metrics`: looked at every few seconds, and less often where that
-//! takes longer.
+//! Why mail waits, in numbers for `/metrics`: looked at every few seconds, and less often where
+//! that takes longer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What operators said of waiting mail: each is kept until it has ended, and for a while after that,
-//! so that a restart forgets none that is in force and everybody sees what was done.
+//! What operators said of waiting mail: each is kept until it has ended, and for a while after
+//! that, so that a restart forgets none that is in force and everybody sees what was done.
 
 use bytes::Bytes;
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! What an operator does with single messages: holds them, lets them go, gives them up, hurries them.
+//! What an operator does with single messages: holds them, lets them go, gives them up, hurries
+//! them.
 
 use maily_core::clock::Timestamp;
 use maily_core::mail::outcome::Outcome;

@@ -47,16 +47,19 @@ pub(crate) fn overview() -> Overview {
         },
         "attention": [
             { "severity": "problem", "subject": "remote:rate_limited bounces.rules:31",
-              "held": 218_402, "text": "mx.google.example by out7 rests: 421 4.7.28 \u{1b}[31mrate\u{1b}[0m limited",
+              "held": 218_402,
+              "text": "mx.google.example by out7 rests: 421 4.7.28 \u{1b}[31mrate\u{1b}[0m limited",
               "since": "2026-11-27T13:41:00.000Z", "selector": "site=mx.google.example" },
             { "severity": "intended", "subject": "admin d-118", "held": 64_210,
               "text": "suspended campaign=flash-1126: wrong price (uid:1000)",
-              "since": "2026-11-27T13:40:00.000Z", "selector": "tenant=shop and campaign=flash-1126" },
+              "since": "2026-11-27T13:40:00.000Z",
+              "selector": "tenant=shop and campaign=flash-1126" },
             { "severity": "warning", "subject": "plugin/geo", "held": 0,
               "text": "on_enrich rests after errors; then: open", "selector": "" },
         ],
         "sites": [
-            { "site": "mx.google.example", "domains": 4, "waiting": 218_402, "out_per_second": 212.0,
+            { "site": "mx.google.example", "domains": 4, "waiting": 218_402,
+              "out_per_second": 212.0,
               "defer_percent": 31.4, "connections": 40, "binds": "remote:rate_limited" },
             { "site": "größe.example", "domains": 1, "waiting": 11_240, "out_per_second": 0.6,
               "defer_percent": 0.0, "connections": 2, "binds": "policy:connections" },
@@ -102,14 +105,16 @@ pub(crate) fn why() -> Why {
         "at": "2026-11-27T14:02:11.000Z", "waiting": 201_117, "in_flight": 12,
         "causes": [
             { "cause": "remote:rate_limited", "count": 176_900,
-              "detail": "mx.google.example by out7 rests: 421 4.7.28 rate limited, write to ann@gmail.example",
+              "detail": "mx.google.example by out7 rests: 421 4.7.28 rate limited, \
+                         write to ann@gmail.example",
               "since": "2026-11-27T13:41:00.000Z", "until": "2026-11-27T14:07:40.000Z",
               "where": "config/bounces.rules:31", "remedy": "wait for the probe",
               "selector": "site=mx.google.example" },
             { "cause": "schedule", "count": 18_200, "detail": "its next time is not reached",
               "where": "", "remedy": "maily retry SELECTOR", "selector": "cause=schedule" },
             { "cause": "admin", "count": 6_017, "detail": "suspended domain=gmail.example: test",
-              "where": "d-7", "remedy": "maily resume SELECTOR", "selector": "domain=gmail.example" },
+              "where": "d-7", "remedy": "maily resume SELECTOR",
+              "selector": "domain=gmail.example" },
         ],
     }))
 }

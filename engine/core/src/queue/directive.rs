@@ -1,5 +1,6 @@
-//! What an operator says of messages that wait, wherever they wait: a value, so that it can be stored,
-//! shown and taken back. What holds back a whole path is a [`crate::queue::suspension::Suspension`].
+//! What an operator says of messages that wait, wherever they wait: a value, so that it can be
+//! stored, shown and taken back. What holds back a whole path is a
+//! [`crate::queue::suspension::Suspension`].
 
 use std::collections::BTreeSet;
 

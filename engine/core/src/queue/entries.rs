@@ -64,8 +64,8 @@ impl Entry {
 const ENTRY_OCTETS: usize = 48;
 const _: () = assert!(size_of::<Entry>() <= ENTRY_OCTETS);
 
-/// All entries, and how many stand where. What is counted of an entry changes by [`Entries::change`]
-/// alone.
+/// All entries, and how many stand where. What is counted of an entry changes by
+/// [`Entries::change`] alone.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     slab: Slab<Entry>,

@@ -1,5 +1,5 @@
-//! What was said of mail that waits to be tried again: each remark is kept once, under a number that
-//! entries carry.
+//! What was said of mail that waits to be tried again: each remark is kept once, under a number
+//! that entries carry.
 
 use std::collections::BTreeSet;
 

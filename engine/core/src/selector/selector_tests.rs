@@ -1,3 +1,5 @@
+//! The language of selectors: what is said, what is wrong, what can come next.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! `maily suspend`, `resume`, `hold`, `release`, `retry`, `bounce`, `drop`, `move`, `undo` and `jobs`:
-//! what is done with mail that waits.
+//! `maily suspend`, `resume`, `hold`, `release`, `retry`, `bounce`, `drop`, `move`, `undo` and
+//! `jobs`: what is done with mail that waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use crate::command::tracked::shown;
 use crate::exit::{Exit, Failure};
 use crate::office::Office;
 
-/// It asks the running daemon by its admin socket (http.admin.listen). What is said is on disk before
-/// it holds, and in the audit log.
+/// It asks the running daemon by its admin socket (http.admin.listen). What is said is on disk
+/// before it holds, and in the audit log.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 #[command(

@@ -17,10 +17,9 @@ use crate::office::Office;
 /// It asks the running daemon by its admin socket (http.admin.listen).
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-#[command(
-    after_help = "Examples:\n  maily top --once\n  maily top --once --json\n  maily top --inline 12\n\n\
-    Exit code 75: no daemon answers."
-)]
+#[command(after_help = "Examples:\n  maily top --once\n  maily top --once --json\n  \
+    maily top --inline 12\n\n\
+    Exit code 75: no daemon answers.")]
 pub struct Arguments {
     /// Print it once.
     #[arg(long)]

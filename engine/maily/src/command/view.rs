@@ -23,7 +23,7 @@ const WIDTH_MAX: usize = 48;
 #[group(skip)]
 #[command(
     after_help = "Examples:\n  maily view\n  maily view queues 'waiting>1k and oldest>1h'\n  \
-    maily view queues --group site\n  maily view messages 'site=mx.example.org' --sort -attempts\n\n\
+    maily view queues --group site\n  maily view messages site=mx.example.org --sort -age\n\n\
     Without a name it lists the views and their columns, which are the fields of selectors.\n\
     Exit codes: 1 no row; 65 the selector is wrong; 75 no daemon answers."
 )]

@@ -1,5 +1,5 @@
-//! Why mail waits: for each entry one cause, read off the ledger and the state of what it waits for.
-//! No entry is looked at, unless it is asked for what only entries know.
+//! Why mail waits: for each entry one cause, read off the ledger and the state of what it waits
+//! for. No entry is looked at, unless it is asked for what only entries know.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Whether an entry is meant by a selector.
 //!
-//! Most tests are about what many entries share: their domain, stream or last remark. The verdict on
-//! each of these is kept, so that millions of entries are a matter of look-ups.
+//! Most tests are about what many entries share: their domain, stream or last remark. The verdict
+//! on each of these is kept, so that millions of entries are a matter of look-ups.
 
 use crate::clock::Timestamp;
 use crate::queue::entries::Entry;

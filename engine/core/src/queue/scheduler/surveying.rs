@@ -1,8 +1,8 @@
 //! Looking at the queue: its destinations, streams and lanes, and single messages.
 //!
-//! What is counted comes from the ledger. Ages are known to entries alone, so a survey looks at each
-//! of them once, in the order in which they lie; whoever wants surveys often keeps the last one for
-//! a while.
+//! What is counted comes from the ledger. Ages are known to entries alone, so a survey looks at
+//! each of them once, in the order in which they lie; whoever wants surveys often keeps the last
+//! one for a while.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
