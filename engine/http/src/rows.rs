@@ -12,7 +12,7 @@ use maily_core::queue::survey::SiteRow;
 use maily_core::queue::survey::StreamRow;
 use maily_core::queue::survey::Survey;
 use maily_core::queue::survey::Tally;
-use maily_core::selector::quoted;
+use maily_core::selector::value::quoted;
 use maily_live::talk::SessionRow;
 use maily_registry::audit_entry::Entry;
 use maily_registry::audit_entry::Hash;

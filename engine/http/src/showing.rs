@@ -4,7 +4,7 @@ use maily_api::directive;
 use maily_api::directive::DirectiveState;
 use maily_api::directive::Part;
 use maily_api::directive::Sample;
-use maily_core::selector::quoted;
+use maily_core::selector::value::quoted;
 use maily_registry::directive::Directive;
 use maily_registry::directive::State as Stage;
 use maily_registry::directive::Verb;

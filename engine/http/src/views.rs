@@ -16,11 +16,12 @@ use maily_api::view::WINDOW_ROWS_DEFAULT;
 use maily_api::view::WINDOW_ROWS_MAX;
 use maily_api::view::Window;
 use maily_core::clock::Timestamp;
-use maily_core::selector::FieldSpec;
-use maily_core::selector::Kind;
-use maily_core::selector::Schema;
 use maily_core::selector::Selector;
-use maily_core::selector::Test;
+use maily_core::selector::schema::FieldSpec;
+use maily_core::selector::schema::Kind;
+use maily_core::selector::schema::Schema;
+use maily_core::selector::test::Test;
+use maily_core::selector::value::quoted;
 
 use crate::fault::Fault;
 
@@ -277,7 +278,7 @@ fn group(spec: &ViewSpec, rows: &[&Row], column: usize) -> Vec<Row> {
             None => {
                 let selector = match row.selector.is_empty() {
                     true => String::new(),
-                    false => format!("{name}={}", maily_core::selector::quoted(&value)),
+                    false => format!("{name}={}", quoted(&value)),
                 };
                 let cells = row.cells.clone();
                 groups.insert(value.clone(), (1, Row { key: value, selector, cells }));

@@ -97,9 +97,10 @@ impl World {
         }
     }
 
-    /// What waits and is held by this one, and by none that came after it, is given up.
+    /// What waits and is held by this one, and by none that came after it, is given up. It goes on
+    /// to hold what comes later.
     pub(crate) fn refuse(&mut self) {
-        let Some(held) = self.held.pop() else { return };
+        let Some(held) = self.held.last() else { return };
         let refused: Vec<Key> = self
             .parts
             .iter()

@@ -1,10 +1,10 @@
 //! What selectors can say of mail that waits.
 
-use crate::selector::FieldSpec;
-use crate::selector::Kind;
-use crate::selector::Schema;
 use crate::selector::Selector;
-use crate::selector::Test;
+use crate::selector::schema::FieldSpec;
+use crate::selector::schema::Kind;
+use crate::selector::schema::Schema;
+use crate::selector::test::Test;
 
 /// The fields, in the order of [`FIELDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::clock::Timestamp;
 use crate::mail::address::Domain;
 use crate::mail::envelope::Stream;
-use crate::selector::quoted;
+use crate::selector::value::quoted;
 
 /// Suspensions at once.
 pub const SUSPENSIONS_MAX: usize = 10_000;

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::selector::Kind;
-use crate::selector::Op;
-use crate::selector::Schema;
+use crate::selector::schema::Kind;
+use crate::selector::schema::Op;
+use crate::selector::schema::Schema;
 use crate::selector::value::is_plain;
 
 /// What could stand in place of what was typed.

@@ -14,8 +14,8 @@ use winnow::token::any;
 use winnow::token::none_of;
 use winnow::token::take_while;
 
-use crate::selector::Op;
-use crate::selector::SelectorError;
+use crate::selector::error::SelectorError;
+use crate::selector::schema::Op;
 use crate::selector::value::is_plain;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,20 +2,20 @@
 
 use std::ops::Range;
 
-use crate::selector::DEPTH_MAX;
-use crate::selector::Expr;
-use crate::selector::FieldSpec;
-use crate::selector::Kind;
-use crate::selector::OCTETS_MAX;
-use crate::selector::Op;
-use crate::selector::Schema;
-use crate::selector::SelectorError;
-use crate::selector::TESTS_MAX;
-use crate::selector::Test;
-use crate::selector::VALUES_MAX;
+use crate::selector::error::SelectorError;
+use crate::selector::expr::Expr;
 use crate::selector::lexer;
 use crate::selector::lexer::Placed;
 use crate::selector::lexer::Token;
+use crate::selector::limits::DEPTH_MAX;
+use crate::selector::limits::OCTETS_MAX;
+use crate::selector::limits::TESTS_MAX;
+use crate::selector::limits::VALUES_MAX;
+use crate::selector::schema::FieldSpec;
+use crate::selector::schema::Kind;
+use crate::selector::schema::Op;
+use crate::selector::schema::Schema;
+use crate::selector::test::Test;
 use crate::selector::value::Value;
 
 /// Fields that an error names.

@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::selector::completing::complete;
+use crate::selector::limits::DEPTH_MAX;
+use crate::selector::limits::OCTETS_MAX;
+use crate::selector::limits::TESTS_MAX;
+use crate::selector::limits::VALUES_MAX;
+use crate::selector::schema::FieldSpec;
+use crate::selector::schema::Kind;
 
 const FIELDS: &[FieldSpec<'static>] = &[
     FieldSpec::new("site", Kind::Text, "its hosts"),

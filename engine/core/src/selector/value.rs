@@ -5,11 +5,11 @@ use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::selector::Kind;
+use crate::selector::schema::Kind;
 
 /// A value, as it was written and as it is compared.
 #[derive(Clone, Debug)]
-pub(super) struct Value {
+pub(crate) struct Value {
     raw: Box<str>,
     /// In lower case; the parts between stars.
     parts: Box<[Box<str>]>,
@@ -25,14 +25,14 @@ impl PartialEq for Value {
 
 impl Value {
     /// A text. In quotes a star is one too: addresses do not hold them.
-    pub(super) fn text(raw: &str) -> Self {
+    pub(crate) fn text(raw: &str) -> Self {
         let lower = raw.to_ascii_lowercase();
         let parts = lower.split('*').map(Box::from).collect();
         Self { raw: raw.into(), parts, number: 0.0 }
     }
 
     /// A number of this kind; what would be right, if it is none.
-    pub(super) fn number_of(raw: &str, kind: Kind) -> Result<Self, &'static str> {
+    pub(crate) fn number_of(raw: &str, kind: Kind) -> Result<Self, &'static str> {
         let number = match kind {
             Kind::Text => return Ok(Self::text(raw)),
             Kind::Time => time(raw).ok_or("a time as RFC 3339 writes it: 2026-11-27T08:00:00Z")?,
@@ -73,16 +73,16 @@ impl Value {
         Ok(Self { raw: raw.into(), parts: Box::default(), number })
     }
 
-    pub(super) const fn number(&self) -> f64 {
+    pub(crate) const fn number(&self) -> f64 {
         self.number
     }
 
     /// The text, if no star is in it.
-    pub(super) fn as_plain(&self) -> Option<&str> {
+    pub(crate) fn as_plain(&self) -> Option<&str> {
         (self.parts.len() == 1).then_some(&*self.raw)
     }
 
-    pub(super) fn equals(&self, text: &str) -> bool {
+    pub(crate) fn equals(&self, text: &str) -> bool {
         match &*self.parts {
             [only] => only.eq_ignore_ascii_case(text),
             [first, middle @ .., last] => {
@@ -102,7 +102,7 @@ impl Value {
         }
     }
 
-    pub(super) fn is_in(&self, text: &str) -> bool {
+    pub(crate) fn is_in(&self, text: &str) -> bool {
         let wanted = self.raw.as_bytes();
         let mut windows = text.as_bytes().windows(wanted.len().max(1));
         wanted.is_empty() || windows.any(|window| window.eq_ignore_ascii_case(wanted))
@@ -130,14 +130,15 @@ fn time(raw: &str) -> Option<f64> {
 }
 
 /// Whether a character can stand in a word without quotes.
-pub(super) fn is_plain(c: char) -> bool {
+pub(crate) fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "._-@*+/:%#$?".contains(c)
 }
 
 /// Words that mean something else without quotes.
-pub(super) const KEYWORDS: [&str; 4] = ["and", "or", "not", "all"];
+const KEYWORDS: [&str; 4] = ["and", "or", "not", "all"];
 
-pub(super) fn quoted(raw: &str) -> String {
+/// A text as a value: in quotes, if it must be.
+pub fn quoted(raw: &str) -> String {
     let keyword = KEYWORDS.iter().any(|word| word.eq_ignore_ascii_case(raw));
     if !raw.is_empty() && !keyword && raw.chars().all(is_plain) {
         return raw.to_owned();

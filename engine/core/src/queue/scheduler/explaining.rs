@@ -21,6 +21,7 @@ use crate::queue::scheduler::selecting::Selecting;
 use crate::queue::sites::blocking::Block;
 use crate::queue::suspension::Selector as Target;
 use crate::selector::Selector;
+use crate::selector::value::quoted;
 
 /// Causes that are told one by one; the rest is told by name.
 const CAUSES_MAX: usize = 200;
@@ -209,7 +210,7 @@ impl Scheduler {
             .remedy("waits for its next try: maily retry SELECTOR tries now")
             .at(place);
         cause.since = Some(kept.since);
-        cause.selector = format!("last~{}", crate::selector::quoted(text));
+        cause.selector = format!("last~{}", quoted(text));
         cause
     }
 
@@ -256,7 +257,7 @@ impl Scheduler {
             None => ("network", "it failed several times", ""),
         };
         let place = self.policy.place_of(site);
-        let selector = format!("site={}", crate::selector::quoted(site));
+        let selector = format!("site={}", quoted(site));
         let mut cause = match obstacle {
             Obstacle::Rest { mark, .. } => {
                 let (name, text, rule) = said(mark);

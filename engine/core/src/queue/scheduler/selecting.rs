@@ -10,7 +10,7 @@ use crate::queue::ledger::Standing;
 use crate::queue::scheduler::Scheduler;
 use crate::queue::selection::Field;
 use crate::selector::Selector;
-use crate::selector::Test;
+use crate::selector::test::Test;
 
 /// Verdicts by number: 0 if there is none yet, else 1 for no and 2 for yes.
 type Verdicts = Vec<u8>;
