@@ -1,5 +1,5 @@
-//! The SMTP sessions that go on: `GET /v1/sessions`, `DELETE /v1/sessions/{session}`. What is said in
-//! them: `GET /v1/sessions/{session}/transcript`, the same as a stream of events `line` with an
+//! The SMTP sessions that go on: `GET /v1/sessions`, `DELETE /v1/sessions/{session}`. What is said
+//! in them: `GET /v1/sessions/{session}/transcript`, the same as a stream of events `line` with an
 //! event `over` at the end, and `GET /v1/transcripts` for sessions that are over.
 //!
 //! Texts of peers are as they were, control characters and all: who shows them makes them harmless.

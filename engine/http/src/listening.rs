@@ -1,5 +1,5 @@
-//! What is said in a session, as server-sent events (HTML, 9.2): each line that is kept, then each as
-//! it is said, then the end of the session and with it of the stream.
+//! What is said in a session, as server-sent events (HTML, 9.2): each line that is kept, then each
+//! as it is said, then the end of the session and with it of the stream.
 
 use std::convert::Infallible;
 use std::fmt::Write;

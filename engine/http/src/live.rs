@@ -1,5 +1,5 @@
-//! `/v1/sessions` and `/v1/transcripts`: the SMTP sessions that go on, and what was said in them and in
-//! the last ones that are over.
+//! `/v1/sessions` and `/v1/transcripts`: the SMTP sessions that go on, and what was said in them
+//! and in the last ones that are over.
 
 use std::sync::Arc;
 

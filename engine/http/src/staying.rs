@@ -1,5 +1,5 @@
-//! What a stream stands on for as long as its client stays: it ends with the daemon, and when whoever
-//! follows it may not any more.
+//! What a stream stands on for as long as its client stays: it ends with the daemon, and when
+//! whoever follows it may not any more.
 
 use std::sync::Arc;
 

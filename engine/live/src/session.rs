@@ -9,14 +9,14 @@ use maily_core::live::record::Record;
 use maily_core::live::said::Said;
 use maily_core::mail::id::QueueId;
 
-use crate::sessions::Sessions;
+use crate::register::Register;
 use crate::talk::Talk;
 
 /// A session that goes on until this is dropped.
 #[derive(Default)]
 pub struct Live {
     /// None: there is no room to see one more.
-    seen: Option<(Arc<Sessions>, Arc<Talk>)>,
+    seen: Option<(Arc<Register>, Arc<Talk>)>,
 }
 
 impl Live {
@@ -25,13 +25,13 @@ impl Live {
         Self { seen: None }
     }
 
-    pub(crate) const fn new(sessions: Arc<Sessions>, talk: Arc<Talk>) -> Self {
-        Self { seen: Some((sessions, talk)) }
+    pub(crate) const fn new(register: Arc<Register>, talk: Arc<Talk>) -> Self {
+        Self { seen: Some((register, talk)) }
     }
 
     fn change(&self, how: impl FnOnce(&mut Record, Timestamp) -> bool) {
-        let Some((sessions, talk)) = &self.seen else { return };
-        let now = sessions.clock.now();
+        let Some((register, talk)) = &self.seen else { return };
+        let now = register.clock.now();
         if how(&mut talk.record.lock(), now) {
             talk.changed.notify_waiters();
         }
@@ -137,8 +137,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let Some((sessions, talk)) = self.seen.take() {
-            sessions.leave(talk);
+        if let Some((register, talk)) = self.seen.take() {
+            register.leave(talk);
         }
     }
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::kept::EACH_MAX;
 use crate::kept::FAILED_MAX;
 use crate::kept::IN_MAX;
+use crate::kept::Kept;
 
 /// A clock that goes on a second whenever it is looked at.
 struct Steps(AtomicU64);
@@ -96,7 +97,7 @@ fn one_site_pushes_out_only_its_own() {
     assert_eq!(of(None, Some("other")).len(), EACH_MAX);
     let all = of(None, None);
     assert_eq!(all.len(), 2 * EACH_MAX + 1);
-    assert!(all.is_sorted_by_key(|talk| std::cmp::Reverse(talk.about.id)), "the last first");
+    assert!(all.is_sorted_by_key(|talk| Reverse(talk.about.id)), "the last first");
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn the_pair_without_a_session_for_the_longest_time_goes_first() {
     let clock = clock();
     let register = Sessions::new(clock);
     let two = NonZeroUsize::new(2).unwrap();
-    *register.kept.lock() = Kept::with_room(two, usize::MAX);
+    *register.register.kept.lock() = Kept::with_room(two, usize::MAX);
     for site in ["a.example", "b.example", "a.example", "c.example"] {
         drop(register.go_out(site, "main"));
     }
@@ -150,7 +151,8 @@ fn the_pair_without_a_session_for_the_longest_time_goes_first() {
     };
     assert_eq!(sites(&register), ["c.example", "a.example", "a.example"]);
     // Room for the texts of about two sessions with something in them.
-    *register.kept.lock() = Kept::with_room(NonZeroUsize::MIN.saturating_add(7), 2 * 2_048);
+    *register.register.kept.lock() =
+        Kept::with_room(NonZeroUsize::MIN.saturating_add(7), 2 * 2_048);
     for site in ["a.example", "b.example", "c.example", "d.example"] {
         let live = register.go_out(site, "main");
         live.note(format_args!("{}", "x".repeat(500)));
