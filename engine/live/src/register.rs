@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::Mutex;
 
 use maily_core::clock::Clock;
+use maily_core::live::record::Record;
 
 use crate::kept::Kept;
 use crate::talk::SessionId;
@@ -60,6 +61,12 @@ impl Register {
             part.lock().remove(&id);
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Something failed in a session that may go on.
+    pub(crate) fn keep_failure(&self, talk: &Talk, failure: Record) {
+        let copy = Arc::new(Talk::new(talk.about.clone(), failure));
+        self.kept.lock().keep_failure(copy);
     }
 
     /// A session that goes on.

@@ -32,8 +32,15 @@ impl Live {
     fn change(&self, how: impl FnOnce(&mut Record, Timestamp) -> bool) {
         let Some((register, talk)) = &self.seen else { return };
         let now = register.clock.now();
-        if how(&mut talk.record.lock(), now) {
+        let mut record = talk.record.lock();
+        let said = how(&mut record, now);
+        let failure = if record.is_due() { record.copy_failure(now) } else { None };
+        drop(record);
+        if said {
             talk.changed.notify_waiters();
+        }
+        if let Some(failure) = failure {
+            register.keep_failure(talk, failure);
         }
     }
 
@@ -96,12 +103,17 @@ impl Live {
 
     /// The message is off its hands; whether it was taken.
     pub fn put_down(&self, taken: bool) {
-        self.change(|record, _| {
-            record.messages += u64::from(taken);
-            record.message = None;
-            record.domain.clear();
-            false
-        });
+        let Some((register, talk)) = &self.seen else { return };
+        let mut record = talk.record.lock();
+        // With the message that it is about.
+        let failure = record.copy_failure(register.clock.now());
+        record.messages += u64::from(taken);
+        record.message = None;
+        record.domain.clear();
+        drop(record);
+        if let Some(failure) = failure {
+            register.keep_failure(talk, failure);
+        }
     }
 
     /// Something happened.
@@ -115,7 +127,7 @@ impl Live {
     /// Something failed.
     pub fn fail(&self, words: fmt::Arguments<'_>) {
         self.change(|record, now| {
-            record.failed = true;
+            record.fail();
             record.note(words, now);
             true
         });

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use maily_core::clock::Clock;
 use maily_core::live::Direction;
 use maily_core::live::Phase;
+use maily_core::live::record::Record;
 
 use crate::register::Register;
 use crate::session::Live;
@@ -61,31 +62,27 @@ impl Sessions {
     }
 
     /// A client has come from this address.
-    pub fn come_in(&self, peer: String) -> Live {
-        self.begin(Direction::In, ("", ""), Phase::Greeting, peer)
+    pub fn come_in(&self, peer: &str) -> Live {
+        self.begin(Direction::In, [peer, "", ""], Phase::Greeting)
     }
 
     /// We go out to this site, by this egress source.
     pub fn go_out(&self, site: &str, source: &str) -> Live {
-        self.begin(Direction::Out, (site, source), Phase::Connecting, String::new())
+        self.begin(Direction::Out, ["", site, source], Phase::Connecting)
     }
 
-    fn begin(
-        &self,
-        direction: Direction,
-        (site, source): (&str, &str),
-        phase: Phase,
-        peer: String,
-    ) -> Live {
+    fn begin(&self, direction: Direction, with: [&str; 3], phase: Phase) -> Live {
+        let [client, site, source] = with;
         let register = &self.register;
         if !register.make_room() {
-            tracing::debug!(peer, site, "a session goes on unseen: there are too many others");
+            tracing::debug!(client, site, "a session goes on unseen: there are too many others");
             return Live::unseen();
         }
         let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (site, source, began) = (site.into(), source.into(), register.clock.now());
-        let about = About { id, direction, site, source, began };
-        let talk = Arc::new(Talk::new(about, phase, peer));
+        let record = Record::new(register.clock.now(), phase, client.to_owned());
+        let [client, site, source] = with.map(Box::from);
+        let about = About { id, direction, client, site, source, began: record.since };
+        let talk = Arc::new(Talk::new(about, record));
         register.enter(&talk);
         Live::new(Arc::clone(register), talk)
     }
@@ -102,11 +99,12 @@ impl Sessions {
         self.register.live(id).or_else(|| self.register.kept.lock().find(id))
     }
 
-    /// Those that are over and are wanted, the last first.
+    /// Those that are over and are wanted, and what was kept of those in which something failed; the
+    /// last first.
     pub fn over(&self, wanted: &Wanted<'_>) -> Vec<Arc<Talk>> {
         let mut talks = self.register.kept.lock().all();
         talks.retain(|talk| wanted.fits(talk));
-        talks.sort_by_cached_key(|talk| Reverse((talk.record.lock().over, talk.about.id)));
+        talks.sort_by_cached_key(|talk| Reverse((talk.record.lock().kept, talk.about.id)));
         talks
     }
 
