@@ -72,15 +72,14 @@ impl Sessions {
     }
 
     fn begin(&self, direction: Direction, with: [&str; 3], phase: Phase) -> Live {
-        let [client, site, source] = with;
         let register = &self.register;
         if !register.make_room() {
-            tracing::debug!(client, site, "a session goes on unseen: there are too many others");
+            tracing::debug!(?with, "a session goes on unseen: there are too many others");
             return Live::unseen();
         }
         let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let record = Record::new(register.clock.now(), phase, client.to_owned());
         let [client, site, source] = with.map(Box::from);
+        let record = Record::new(register.clock.now(), phase, String::from(&*client));
         let about = About { id, direction, client, site, source, began: record.since };
         let talk = Arc::new(Talk::new(about, record));
         register.enter(&talk);

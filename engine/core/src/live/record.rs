@@ -212,7 +212,7 @@ mod tests {
         let mut said = Said::default();
         said.commands(b"EHLO x\r\n");
         record.take(&mut said, Phase::Idle, at(2));
-        for _ in 0..2 * crate::live::lines::LINES_MAX {
+        for _ in 0..2 * LINES_MAX {
             said.replies(250, b"250-on and on\r\n");
         }
         record.take(&mut said, Phase::Idle, at(3));
