@@ -98,8 +98,8 @@ impl Sessions {
         self.register.live(id).or_else(|| self.register.kept.lock().find(id))
     }
 
-    /// Those that are over and are wanted, and what was kept of those in which something failed; the
-    /// last first.
+    /// Those that are over and are wanted, and what was kept where something failed.
+    /// The last first.
     pub fn over(&self, wanted: &Wanted<'_>) -> Vec<Arc<Talk>> {
         let mut talks = self.register.kept.lock().all();
         talks.retain(|talk| wanted.fits(talk));
