@@ -1,9 +1,10 @@
 //! Micro benches of what every message passes: journal, spool, renderer, scheduler, signer, both
-//! SMTP sessions; and of what comes back.
+//! SMTP sessions, and what it costs to look on at them; and of what comes back.
 //! `make bench` runs them; `cargo bench -p maily-benches -- dkim` runs some.
 
 mod bounces;
 mod journal;
+mod live;
 mod rendering;
 mod scheduler;
 mod signing;
@@ -16,6 +17,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     bounces::bench(&mut criterion);
     journal::bench(&mut criterion);
+    live::bench(&mut criterion);
     rendering::bench(&mut criterion);
     spool::bench(&mut criterion);
     scheduler::bench(&mut criterion);

@@ -60,5 +60,5 @@ pub(crate) fn message(octets: usize) -> Bytes {
         List-Unsubscribe: <https://sender.example/u/1>\r\n\
         List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\n";
     let line = "<p class=\"text\">The quick brown fox jumps over the lazy dog.</p>\r\n\r\n";
-    Bytes::from(header.to_owned() + &line.repeat(octets / line.len()))
+    Bytes::from(header.to_owned() + &*line.repeat(octets / line.len()))
 }

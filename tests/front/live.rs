@@ -139,7 +139,10 @@ fn a_slow_session_in_is_seen_with_its_phase_and_what_was_said_last() {
     client.say("DATA\r\n");
     let data = watched.session("in", "data");
     assert!(word(&data, "since") >= word(&row, "since"), "{data}");
-    let printed = watched.place.maily(&["sessions", "--in"]);
+    let socket = watched.place.events().with_file_name("admin.sock");
+    let mut plain = Command::new(env!("CARGO_BIN_EXE_maily"));
+    let printed = run(plain.args(["sessions", "--in", "--admin"]).arg(socket)).stdout;
+    let printed = String::from_utf8(printed).unwrap();
     assert!(printed.contains(" data since ") && printed.contains("C: DATA, S: 354 "), "{printed}");
     assert_eq!(
         watched.place.maily(&["sessions", "--in", "--json"]).matches("\"phase\"").count(),
@@ -212,20 +215,21 @@ fn swaks_logs_in_both_ways_and_its_secrets_are_nowhere() {
 #[test]
 fn a_refused_attempt_leaves_its_commands_and_the_reply() {
     let watched = Watched::new(Behaviour::Reject(1.0), "");
-    watched.place.inject(&letter(DOMAIN));
+    let id = watched.place.inject(&letter(DOMAIN)).remove(0);
     let row = watched.session("out", "idle");
     assert_eq!((&row["failed"], &row["site"]), (&json!(true), &json!("mx.sink.example")));
     assert!(word(&row, "tls").starts_with("TLSv1"), "{row}");
     assert!(row.get("message").is_none(), "it is off its hands: {row}");
-    let over = watched.transcripts("?failed=true&direction=out");
-    assert_eq!(over, [] as [Value; 0], "it still goes on");
+    let kept = watched.transcripts("?failed=true&direction=out").remove(0);
+    assert_eq!((&kept["over"], &kept["message"]), (&json!(false), &json!(id)), "it still goes on");
+    assert!(lines(&kept).last().unwrap().starts_with("server "), "{kept}");
     let printed = watched.place.maily(&["sessions", "--close", word(&row, "session")]);
     assert_eq!(printed, "");
     let mut failed = Vec::new();
     let query = "?failed=true&site=mx.sink.example&source=default";
     wait_for("its transcript", || {
         failed = watched.transcripts(query);
-        !failed.is_empty()
+        failed.first().is_some_and(|told| told["over"] == true)
     });
     let told = lines(&failed[0]);
     let at = |line: &str| {

@@ -165,7 +165,10 @@ pub struct Transcript {
     /// When it began (RFC 3339).
     #[schema(format = "date-time")]
     pub began_at: String,
-    /// Whether it is over.
+    /// The message that was under way, of sessions out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Whether it is over. What failed in a session that goes on is kept by itself.
     pub over: bool,
     /// Whether something failed in it.
     pub failed: bool,

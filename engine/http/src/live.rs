@@ -154,6 +154,7 @@ fn transcript_of(told: talk::Transcript) -> Transcript {
         site: row.about.site.into(),
         source: row.about.source.into(),
         began_at: row.about.began.to_string(),
+        message: row.message.map(|id| id.to_string()),
         over: row.over.is_some(),
         failed: row.failed,
         cut: told.cut,
@@ -243,7 +244,7 @@ pub(crate) async fn transcript(
 /// Read what was said in the last sessions that are over
 ///
 /// The last first. Some are kept of each site and egress source, some that came in, and more of
-/// those in which something failed.
+/// what failed, also in sessions that go on.
 #[utoipa::path(
     get,
     path = "/v1/transcripts",

@@ -156,7 +156,7 @@ impl Listener {
             may_relay: self.relay_networks.iter().any(|network| network.contains(&address)),
         };
         let server = Server::new(Arc::clone(&self.server), client);
-        let live = self.shared.sessions.come_in(address.to_string());
+        let live = self.shared.sessions.come_in(&address.to_string());
         let session = Session::new(server, Arc::clone(&self.shared), address, draining, live);
         match self.shared.tls.clone().filter(|_| self.implicit_tls) {
             Some(acceptor) => session.run_tls(acceptor, stream).await,

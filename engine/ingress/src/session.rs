@@ -145,8 +145,12 @@ impl Session {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         self.live.enter(Phase::Tls);
-        let accepting = acceptor.accept(stream);
-        let stream = tokio::time::timeout(self.shared.idle_timeout, accepting).await??;
+        let accepting = tokio::time::timeout(self.shared.idle_timeout, acceptor.accept(stream));
+        let stream = tokio::select! {
+            accepted = accepting => accepted??,
+            // Under TLS the client would not understand why.
+            () = self.live.asked_to_leave() => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         Counters::one(&self.shared.door.counters.sessions_tls);
         self.live.tls(&tls_words(&stream));
         Ok(stream)

@@ -101,7 +101,7 @@ impl House {
         let server = Server::new(Arc::new(config), client);
         let address = IpAddr::from([192, 0, 2, 7]);
         let shared = Arc::clone(&self.shared);
-        let live = shared.sessions.come_in(address.to_string());
+        let live = shared.sessions.come_in(&address.to_string());
         let session = Session::new(server, shared, address, self.drain.subscribe(), live);
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         tokio::spawn(session.run(theirs));

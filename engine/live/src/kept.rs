@@ -23,6 +23,8 @@ pub(crate) const PAIRS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1_02
 pub(crate) const IN_MAX: usize = 64;
 /// The last sessions in which something failed, of either direction.
 pub(crate) const FAILED_MAX: usize = 200;
+/// How many of them may be with one client, or with one site by one source.
+pub(crate) const FAILED_EACH_MAX: usize = 50;
 /// Octets of the lines of all sessions out that are kept by site and source.
 pub(crate) const OCTETS_MAX: usize = 16 << 20;
 
@@ -58,21 +60,30 @@ impl Kept {
 
     /// Keeps a session that is over.
     pub(crate) fn keep(&mut self, talk: Arc<Talk>) {
-        let failed = talk.record.lock().failed;
+        // Of what failed before there is a copy.
+        if talk.record.lock().has_news() {
+            self.keep_failure(Arc::clone(&talk));
+        }
         match talk.about.direction {
             Direction::In => {
-                if failed {
-                    push(&mut self.failed_in, Arc::clone(&talk), FAILED_MAX);
-                }
                 push(&mut self.came_in, talk, IN_MAX);
             }
-            Direction::Out => {
-                if failed {
-                    push(&mut self.failed_out, Arc::clone(&talk), FAILED_MAX);
-                }
-                self.keep_of_pair(talk);
-            }
+            Direction::Out => self.keep_of_pair(talk),
         }
+    }
+
+    /// Keeps what failed.
+    pub(crate) fn keep_failure(&mut self, talk: Arc<Talk>) {
+        let ring = match talk.about.direction {
+            Direction::In => &mut self.failed_in,
+            Direction::Out => &mut self.failed_out,
+        };
+        let mut alike = (0..).zip(&*ring).filter(|(_, old)| old.about.is_like(&talk.about));
+        let first = alike.next().map(|(place, _)| place);
+        if alike.count() + 1 >= FAILED_EACH_MAX {
+            first.and_then(|place| ring.remove(place));
+        }
+        push(ring, talk, FAILED_MAX);
     }
 
     fn keep_of_pair(&mut self, talk: Arc<Talk>) {
@@ -98,7 +109,7 @@ impl Kept {
 
     /// All that are kept, each once.
     pub(crate) fn all(&self) -> Vec<Arc<Talk>> {
-        let all: HashMap<_, _> = self.each().map(|talk| (talk.about.id, talk)).collect();
+        let all: HashMap<_, _> = self.each().map(|talk| (Arc::as_ptr(talk), talk)).collect();
         all.into_values().cloned().collect()
     }
 

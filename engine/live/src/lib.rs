@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod kept;
+mod register;
 pub mod session;
 pub mod sessions;
 pub mod talk;

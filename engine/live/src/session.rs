@@ -9,14 +9,14 @@ use maily_core::live::record::Record;
 use maily_core::live::said::Said;
 use maily_core::mail::id::QueueId;
 
-use crate::sessions::Sessions;
+use crate::register::Register;
 use crate::talk::Talk;
 
 /// A session that goes on until this is dropped.
 #[derive(Default)]
 pub struct Live {
     /// None: there is no room to see one more.
-    seen: Option<(Arc<Sessions>, Arc<Talk>)>,
+    seen: Option<(Arc<Register>, Arc<Talk>)>,
 }
 
 impl Live {
@@ -25,15 +25,22 @@ impl Live {
         Self { seen: None }
     }
 
-    pub(crate) const fn new(sessions: Arc<Sessions>, talk: Arc<Talk>) -> Self {
-        Self { seen: Some((sessions, talk)) }
+    pub(crate) const fn new(register: Arc<Register>, talk: Arc<Talk>) -> Self {
+        Self { seen: Some((register, talk)) }
     }
 
     fn change(&self, how: impl FnOnce(&mut Record, Timestamp) -> bool) {
-        let Some((sessions, talk)) = &self.seen else { return };
-        let now = sessions.clock.now();
-        if how(&mut talk.record.lock(), now) {
+        let Some((register, talk)) = &self.seen else { return };
+        let now = register.clock.now();
+        let mut record = talk.record.lock();
+        let said = how(&mut record, now);
+        let failure = if record.is_due() { record.copy_failure(now) } else { None };
+        drop(record);
+        if said {
             talk.changed.notify_waiters();
+        }
+        if let Some(failure) = failure {
+            register.keep_failure(talk, failure);
         }
     }
 
@@ -96,12 +103,17 @@ impl Live {
 
     /// The message is off its hands; whether it was taken.
     pub fn put_down(&self, taken: bool) {
-        self.change(|record, _| {
-            record.messages += u64::from(taken);
-            record.message = None;
-            record.domain.clear();
-            false
-        });
+        let Some((register, talk)) = &self.seen else { return };
+        let mut record = talk.record.lock();
+        // With the message that it is about.
+        let failure = record.copy_failure(register.clock.now());
+        record.messages += u64::from(taken);
+        record.message = None;
+        record.domain.clear();
+        drop(record);
+        if let Some(failure) = failure {
+            register.keep_failure(talk, failure);
+        }
     }
 
     /// Something happened.
@@ -115,7 +127,7 @@ impl Live {
     /// Something failed.
     pub fn fail(&self, words: fmt::Arguments<'_>) {
         self.change(|record, now| {
-            record.failed = true;
+            record.fail();
             record.note(words, now);
             true
         });
@@ -137,8 +149,8 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let Some((sessions, talk)) = self.seen.take() {
-            sessions.leave(talk);
+        if let Some((register, talk)) = self.seen.take() {
+            register.leave(talk);
         }
     }
 }

@@ -1,20 +1,16 @@
-//! The register of sessions. It is in many parts, each with a lock that is held for a few
-//! instructions, so that sessions that come and go do not wait for each other.
+//! All sessions, in and out: who begins one enters it here, who looks on finds it here.
 
-use std::array;
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
-
-use parking_lot::Mutex;
 
 use maily_core::clock::Clock;
 use maily_core::live::Direction;
 use maily_core::live::Phase;
+use maily_core::live::record::Record;
 
-use crate::kept::Kept;
+use crate::register::Register;
 use crate::session::Live;
 use crate::talk::About;
 use crate::talk::SessionId;
@@ -23,7 +19,6 @@ use crate::talk::Talk;
 
 /// The most sessions that are seen at once. There may be more; they go on unseen.
 pub const SESSIONS_MAX: usize = 16_384;
-const PARTS: usize = 16;
 
 /// Which sessions that are over are wanted.
 #[derive(Clone, Debug, Default)]
@@ -50,12 +45,8 @@ impl Wanted<'_> {
 
 /// All sessions that go on, and the last ones that are over.
 pub struct Sessions {
-    pub(crate) clock: Arc<dyn Clock>,
-    parts: [Mutex<HashMap<SessionId, Arc<Talk>>>; PARTS],
-    count: AtomicUsize,
-    most: usize,
+    register: Arc<Register>,
     next: AtomicU64,
-    kept: Mutex<Kept>,
 }
 
 impl Sessions {
@@ -67,98 +58,59 @@ impl Sessions {
     fn with_room(clock: Arc<dyn Clock>, most: usize) -> Arc<Self> {
         // Names of an earlier process are behind these: it had no session each microsecond.
         let next = AtomicU64::new(clock.now().as_micros());
-        let parts = array::from_fn(|_| Mutex::default());
-        Arc::new(Self {
-            clock,
-            parts,
-            count: AtomicUsize::new(0),
-            most,
-            next,
-            kept: Mutex::default(),
-        })
+        Arc::new(Self { register: Arc::new(Register::new(clock, most)), next })
     }
 
     /// A client has come from this address.
-    pub fn come_in(self: &Arc<Self>, peer: String) -> Live {
-        self.begin(Direction::In, ("", ""), Phase::Greeting, peer)
+    pub fn come_in(&self, peer: &str) -> Live {
+        self.begin(Direction::In, [peer, "", ""], Phase::Greeting)
     }
 
     /// We go out to this site, by this egress source.
-    pub fn go_out(self: &Arc<Self>, site: &str, source: &str) -> Live {
-        self.begin(Direction::Out, (site, source), Phase::Connecting, String::new())
+    pub fn go_out(&self, site: &str, source: &str) -> Live {
+        self.begin(Direction::Out, ["", site, source], Phase::Connecting)
     }
 
-    fn begin(
-        self: &Arc<Self>,
-        direction: Direction,
-        (site, source): (&str, &str),
-        phase: Phase,
-        peer: String,
-    ) -> Live {
-        let room = |count| (count < self.most).then_some(count + 1);
-        if self.count.try_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
-            tracing::debug!(peer, "a session goes on unseen: there are {} others", self.most);
+    fn begin(&self, direction: Direction, with: [&str; 3], phase: Phase) -> Live {
+        let register = &self.register;
+        if !register.make_room() {
+            tracing::debug!(?with, "a session goes on unseen: there are too many others");
             return Live::unseen();
         }
         let id = SessionId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (site, source, began) = (site.into(), source.into(), self.clock.now());
-        let about = About { id, direction, site, source, began };
-        let talk = Arc::new(Talk::new(about, phase, peer));
-        if let Some(part) = self.part(id) {
-            part.lock().insert(id, Arc::clone(&talk));
-        }
-        Live::new(Arc::clone(self), talk)
-    }
-
-    fn part(&self, id: SessionId) -> Option<&Mutex<HashMap<SessionId, Arc<Talk>>>> {
-        // One of another is at hand: the rest of a division by their number is below it.
-        self.parts.get((id.0 % PARTS as u64) as usize)
-    }
-
-    pub(crate) fn leave(&self, talk: Arc<Talk>) {
-        talk.record.lock().close(self.clock.now());
-        talk.changed.notify_waiters();
-        let id = talk.about.id;
-        // It is kept before it leaves, so that whoever looks for it finds it.
-        self.kept.lock().keep(talk);
-        if let Some(part) = self.part(id) {
-            part.lock().remove(&id);
-        }
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        let [client, site, source] = with.map(Box::from);
+        let record = Record::new(register.clock.now(), phase, String::from(&*client));
+        let about = About { id, direction, client, site, source, began: record.since };
+        let talk = Arc::new(Talk::new(about, record));
+        register.enter(&talk);
+        Live::new(Arc::clone(register), talk)
     }
 
     /// All sessions that go on, the oldest first.
     pub fn snapshot(&self) -> Vec<SessionRow> {
-        let mut talks = Vec::with_capacity(self.count.load(Ordering::Relaxed));
-        for part in &self.parts {
-            talks.extend(part.lock().values().cloned());
-        }
+        let mut talks = self.register.all();
         talks.sort_unstable_by_key(|talk| talk.about.id);
         talks.iter().map(|talk| talk.row()).filter(|row| row.over.is_none()).collect()
     }
 
     /// A session that goes on, or one that is over and still kept.
     pub fn find(&self, id: SessionId) -> Option<Arc<Talk>> {
-        self.live(id).or_else(|| self.kept.lock().find(id))
+        self.register.live(id).or_else(|| self.register.kept.lock().find(id))
     }
 
-    fn live(&self, id: SessionId) -> Option<Arc<Talk>> {
-        self.part(id)?.lock().get(&id).cloned()
-    }
-
-    /// Those that are over and are wanted, the last first.
+    /// Those that are over and are wanted, and what was kept where something failed.
+    /// The last first.
     pub fn over(&self, wanted: &Wanted<'_>) -> Vec<Arc<Talk>> {
-        let mut talks = self.kept.lock().all();
+        let mut talks = self.register.kept.lock().all();
         talks.retain(|talk| wanted.fits(talk));
-        talks
-            .sort_by_cached_key(|talk| std::cmp::Reverse((talk.record.lock().over, talk.about.id)));
+        talks.sort_by_cached_key(|talk| Reverse((talk.record.lock().kept, talk.about.id)));
         talks
     }
 
     /// Asks a session to end: one in is told so at its next turn, one out ends when the message
     /// under way is off its hands. None if there is no such session.
     pub fn ask_to_leave(&self, id: SessionId) -> Option<Direction> {
-        let talk = self.live(id)?;
+        let talk = self.register.live(id)?;
         talk.ask_to_leave();
         Some(talk.about.direction)
     }

@@ -9,8 +9,10 @@ use maily_core::mail::id::QueueId;
 
 use super::*;
 use crate::kept::EACH_MAX;
+use crate::kept::FAILED_EACH_MAX;
 use crate::kept::FAILED_MAX;
 use crate::kept::IN_MAX;
+use crate::kept::Kept;
 
 /// A clock that goes on a second whenever it is looked at.
 struct Steps(AtomicU64);
@@ -69,14 +71,14 @@ fn a_session_is_seen_while_it_goes_on_and_kept_when_it_is_over() {
 #[test]
 fn one_session_above_the_limit_goes_on_unseen() {
     let sessions = Sessions::with_room(clock(), 2);
-    let first = sessions.come_in("192.0.2.1".into());
-    let second = sessions.come_in("192.0.2.2".into());
-    let third = sessions.come_in("192.0.2.3".into());
+    let first = sessions.come_in("192.0.2.1");
+    let second = sessions.come_in("192.0.2.2");
+    let third = sessions.come_in("192.0.2.3");
     tell(&third, "EHLO x\r\n", "250 hi\r\n", Phase::Idle);
     let peers = || sessions.snapshot().into_iter().map(|row| row.peer).collect::<Vec<_>>();
     assert_eq!(peers(), ["192.0.2.1", "192.0.2.2"]);
     drop((first, third));
-    let _fourth = sessions.come_in("192.0.2.4".into());
+    let _fourth = sessions.come_in("192.0.2.4");
     assert_eq!(peers(), ["192.0.2.2", "192.0.2.4"]);
     assert_eq!(sessions.over(&Wanted::default()).len(), 1, "what was not seen is not kept");
     drop(second);
@@ -96,7 +98,7 @@ fn one_site_pushes_out_only_its_own() {
     assert_eq!(of(None, Some("other")).len(), EACH_MAX);
     let all = of(None, None);
     assert_eq!(all.len(), 2 * EACH_MAX + 1);
-    assert!(all.is_sorted_by_key(|talk| std::cmp::Reverse(talk.about.id)), "the last first");
+    assert!(all.is_sorted_by_key(|talk| Reverse(talk.about.id)), "the last first");
 }
 
 #[test]
@@ -110,8 +112,9 @@ fn what_failed_outlives_what_went_well() {
     let failed = Wanted { failed: true, ..Wanted::default() };
     let bad = ids(&sessions.over(&failed));
     assert_eq!(bad.len(), 1);
-    for _ in 0..FAILED_MAX {
-        sessions.go_out("hop.example", "main").fail(format_args!("no answer"));
+    for number in 0..FAILED_MAX {
+        let site = format!("{number}.example");
+        sessions.go_out(&site, "main").fail(format_args!("no answer"));
     }
     let failed = sessions.over(&failed);
     assert_eq!((failed.len(), ids(&failed).contains(&bad[0])), (FAILED_MAX, false));
@@ -122,9 +125,9 @@ fn what_failed_outlives_what_went_well() {
 fn who_connects_to_us_often_pushes_nothing_of_ours_out() {
     let sessions = Sessions::new(clock());
     sessions.go_out("hop.example", "main").fail(format_args!("no answer"));
-    for _ in 0..2 * FAILED_MAX {
-        sessions.come_in("192.0.2.66".into()).fail(format_args!("connection lost"));
-        drop(sessions.come_in("192.0.2.66".into()));
+    for number in 0..2 * FAILED_MAX {
+        sessions.come_in(&format!("{number}")).fail(format_args!("connection lost"));
+        drop(sessions.come_in("192.0.2.66"));
     }
     let of = |direction, failed| {
         sessions.over(&Wanted { direction: Some(direction), failed, ..Wanted::default() }).len()
@@ -136,11 +139,57 @@ fn who_connects_to_us_often_pushes_nothing_of_ours_out() {
 }
 
 #[test]
+fn who_fails_again_and_again_pushes_out_only_its_own_failures() {
+    let sessions = Sessions::new(clock());
+    sessions.go_out("other.example", "main").fail(format_args!("no answer"));
+    for _ in 0..2 * FAILED_MAX {
+        sessions.go_out("hop.example", "main").fail(format_args!("no answer"));
+    }
+    let failed = sessions.over(&Wanted { failed: true, ..Wanted::default() });
+    let of = |site: &str| failed.iter().filter(|talk| &*talk.about.site == site).count();
+    assert_eq!((of("hop.example"), of("other.example")), (FAILED_EACH_MAX, 1));
+}
+
+#[test]
+fn each_attempt_that_failed_is_kept_though_its_session_goes_on() {
+    let sessions = Sessions::new(clock());
+    let live = sessions.go_out("hop.example", "main");
+    for number in 1..=3 {
+        live.carry(QueueId::from_u64(number), "a.example");
+        tell(&live, "MAIL FROM:<>\r\n", "250 ok\r\n", Phase::Envelope);
+        let reply = if number == 2 { "250 ok\r\n" } else { "550 no\r\n" };
+        tell(&live, "RCPT TO:<b@a.example>\r\n", reply, Phase::Envelope);
+        live.put_down(number == 2);
+    }
+    let failed = || sessions.over(&Wanted { failed: true, ..Wanted::default() });
+    let of = |talk: &Arc<Talk>| talk.row().message.map(QueueId::as_u64);
+    assert_eq!(failed().iter().map(of).collect::<Vec<_>>(), [Some(3), Some(1)]);
+    assert!(failed().iter().all(|talk| talk.row().over.is_none()), "it goes on");
+    let id = sessions.snapshot()[0].about.id;
+    drop(live);
+    assert_eq!(failed().len(), 3, "the whole of it, too, but once");
+    assert_eq!(sessions.find(id).unwrap().transcript(0).count, 12);
+}
+
+#[test]
+fn a_failure_in_a_long_session_is_kept_before_its_lines_are_cut_away() {
+    let sessions = Sessions::new(clock());
+    let live = sessions.come_in("192.0.2.7");
+    tell(&live, "RCPT TO:<gone@a.example>\r\n", "550 no\r\n", Phase::Envelope);
+    for _ in 0..100 {
+        tell(&live, "NOOP\r\n", "250 ok\r\n", Phase::Idle);
+    }
+    let failed = sessions.over(&Wanted { failed: true, ..Wanted::default() });
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].transcript(0).lines[0].text, "RCPT TO:<gone@a.example>");
+}
+
+#[test]
 fn the_pair_without_a_session_for_the_longest_time_goes_first() {
     let clock = clock();
     let register = Sessions::new(clock);
     let two = NonZeroUsize::new(2).unwrap();
-    *register.kept.lock() = Kept::with_room(two, usize::MAX);
+    *register.register.kept.lock() = Kept::with_room(two, usize::MAX);
     for site in ["a.example", "b.example", "a.example", "c.example"] {
         drop(register.go_out(site, "main"));
     }
@@ -150,7 +199,8 @@ fn the_pair_without_a_session_for_the_longest_time_goes_first() {
     };
     assert_eq!(sites(&register), ["c.example", "a.example", "a.example"]);
     // Room for the texts of about two sessions with something in them.
-    *register.kept.lock() = Kept::with_room(NonZeroUsize::MIN.saturating_add(7), 2 * 2_048);
+    *register.register.kept.lock() =
+        Kept::with_room(NonZeroUsize::MIN.saturating_add(7), 2 * 2_048);
     for site in ["a.example", "b.example", "c.example", "d.example"] {
         let live = register.go_out(site, "main");
         live.note(format_args!("{}", "x".repeat(500)));
@@ -162,7 +212,7 @@ fn the_pair_without_a_session_for_the_longest_time_goes_first() {
 #[test]
 fn an_operator_asks_one_session_to_end() {
     let sessions = Sessions::new(clock());
-    let (one, other) = (sessions.come_in("a".into()), sessions.go_out("b", "main"));
+    let (one, other) = (sessions.come_in("a"), sessions.go_out("b", "main"));
     let [first, second] = &sessions.snapshot()[..] else { panic!("two") };
     assert_eq!(sessions.ask_to_leave(second.about.id), Some(Direction::Out));
     assert!(other.is_asked_to_leave() && !one.is_asked_to_leave());
@@ -173,7 +223,7 @@ fn an_operator_asks_one_session_to_end() {
 #[tokio::test]
 async fn who_waits_for_a_line_or_for_the_end_is_woken() {
     let sessions = Sessions::new(clock());
-    let live = sessions.come_in("192.0.2.7".into());
+    let live = sessions.come_in("192.0.2.7");
     let id = sessions.snapshot()[0].about.id;
     let talk = sessions.find(id).unwrap();
     let waiting = |count| {
@@ -201,7 +251,7 @@ async fn who_waits_for_a_line_or_for_the_end_is_woken() {
 #[tokio::test]
 async fn who_waits_to_be_asked_is_woken_also_if_it_was_asked_before() {
     let sessions = Sessions::new(clock());
-    let live = sessions.come_in("192.0.2.7".into());
+    let live = sessions.come_in("192.0.2.7");
     let id = sessions.snapshot()[0].about.id;
     let (ask, asked) = (async { sessions.ask_to_leave(id) }, live.asked_to_leave());
     tokio::join!(asked, ask);

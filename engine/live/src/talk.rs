@@ -46,6 +46,8 @@ pub struct About {
     pub id: SessionId,
     /// Who opened it.
     pub direction: Direction,
+    /// The address of the client, of a session in.
+    pub client: Box<str>,
     /// The site, of a session out.
     pub site: Box<str>,
     /// The egress source, of a session out.
@@ -54,7 +56,14 @@ pub struct About {
     pub began: Timestamp,
 }
 
-/// One session.
+impl About {
+    /// Whether both are with the same client, or with the same site by the same source.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        (&self.client, &self.site, &self.source) == (&other.client, &other.site, &other.source)
+    }
+}
+
+/// One session, or a copy of one that was made when something had failed.
 #[derive(Debug)]
 pub struct Talk {
     /// What it is.
@@ -113,8 +122,8 @@ pub struct Transcript {
 }
 
 impl Talk {
-    pub(crate) fn new(about: About, phase: Phase, peer: String) -> Self {
-        let record = Mutex::new(Record::new(about.began, phase, peer));
+    pub(crate) fn new(about: About, record: Record) -> Self {
+        let record = Mutex::new(record);
         let (leaving, changed, leave) = (AtomicBool::new(false), Notify::new(), Notify::new());
         Self { about, record, changed, leaving, leave }
     }

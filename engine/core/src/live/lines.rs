@@ -46,7 +46,7 @@ struct Mark {
 }
 
 /// The last lines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lines {
     text: VecDeque<u8>,
     marks: VecDeque<Mark>,

@@ -1,11 +1,19 @@
 //! All that is known of one session.
+//!
+//! A session may go on for long after something failed in it, until its lines are cut away. So a
+//! copy is made when that is settled: as soon as the message under way is, or when so much was said
+//! since that what came before would soon be gone.
 
 use crate::clock::Timestamp;
 use crate::live::Phase;
+use crate::live::lines::LINES_MAX;
 use crate::live::lines::Lines;
 use crate::live::lines::Speaker;
 use crate::live::said::Said;
 use crate::mail::id::QueueId;
+
+/// Lines behind a failure after which a copy is made of it: as many are before it.
+const LINES_BEHIND: u64 = LINES_MAX as u64 / 2;
 
 /// What is known of a session.
 #[derive(Debug)]
@@ -32,10 +40,14 @@ pub struct Record {
     pub failed: bool,
     /// When it was over.
     pub over: Option<Timestamp>,
+    /// When it was copied, or over: nothing changes any more.
+    pub kept: Option<Timestamp>,
     /// The last lines.
     pub lines: Lines,
     command: Vec<u8>,
     reply: Vec<u8>,
+    /// How many lines there had been when something failed of which there is no copy.
+    failure: Option<u64>,
 }
 
 impl Record {
@@ -53,16 +65,20 @@ impl Record {
             octets: 0,
             failed: false,
             over: None,
+            kept: None,
             lines: Lines::default(),
             command: Vec::new(),
             reply: Vec::new(),
+            failure: None,
         }
     }
 
     /// Takes what the session has to tell; true if it said something.
     pub fn take(&mut self, said: &mut Said, phase: Phase, now: Timestamp) -> bool {
         self.enter(phase, now);
-        self.failed |= std::mem::take(&mut said.failed);
+        if std::mem::take(&mut said.failed) {
+            self.fail();
+        }
         if said.lines.is_empty() {
             return false;
         }
@@ -86,6 +102,39 @@ impl Record {
         self.lines.push_words(now, Speaker::Note, words);
     }
 
+    /// Something failed.
+    pub fn fail(&mut self) {
+        self.failed = true;
+        self.failure.get_or_insert_with(|| self.lines.count());
+    }
+
+    /// Whether something failed of which there is no copy.
+    pub const fn has_news(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Whether what failed would soon be cut away.
+    pub fn is_due(&self) -> bool {
+        self.failure.is_some_and(|at| self.lines.count() >= at + LINES_BEHIND)
+    }
+
+    /// A copy, if something failed of which there is none.
+    pub fn copy_failure(&mut self, now: Timestamp) -> Option<Self> {
+        self.failure.take()?;
+        Some(Self {
+            peer: self.peer.clone(),
+            tls: self.tls.clone(),
+            user: self.user.clone(),
+            domain: self.domain.clone(),
+            failed: true,
+            kept: Some(now),
+            lines: self.lines.clone(),
+            command: self.command.clone(),
+            reply: self.reply.clone(),
+            ..*self
+        })
+    }
+
     /// Octets of its texts.
     pub fn octets_kept(&self) -> usize {
         let texts = [&self.peer, &self.tls, &self.user, &self.domain];
@@ -96,7 +145,7 @@ impl Record {
     /// It is over.
     pub fn close(&mut self, now: Timestamp) {
         self.enter(Phase::Closing, now);
-        self.over = Some(now);
+        (self.over, self.kept) = (Some(now), Some(now));
         self.lines.close();
     }
 
@@ -137,12 +186,33 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_made_of_each_failure_before_its_lines_are_cut_away() {
+        let mut record = Record::new(at(1), Phase::Idle, "192.0.2.7".into());
+        assert!(record.copy_failure(at(1)).is_none());
+        record.note(format_args!("before"), at(1));
+        record.fail();
+        record.note(format_args!("no"), at(2));
+        record.fail();
+        while !record.is_due() {
+            record.note(format_args!("on"), at(3));
+        }
+        assert_eq!(record.lines.count(), 1 + LINES_BEHIND);
+        let copy = record.copy_failure(at(4)).unwrap();
+        assert_eq!((copy.kept, copy.over, copy.failed), (Some(at(4)), None, true));
+        assert_eq!(copy.lines.behind(0), record.lines.behind(0));
+        assert!(record.failed && !record.has_news() && !record.is_due());
+        assert!(record.copy_failure(at(5)).is_none());
+        record.fail();
+        assert!(record.has_news() && !record.is_due());
+    }
+
+    #[test]
     fn the_last_command_is_known_though_its_line_is_cut_away() {
         let mut record = Record::new(at(1), Phase::Idle, String::new());
         let mut said = Said::default();
         said.commands(b"EHLO x\r\n");
         record.take(&mut said, Phase::Idle, at(2));
-        for _ in 0..2 * crate::live::lines::LINES_MAX {
+        for _ in 0..2 * LINES_MAX {
             said.replies(250, b"250-on and on\r\n");
         }
         record.take(&mut said, Phase::Idle, at(3));

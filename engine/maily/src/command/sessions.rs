@@ -188,7 +188,8 @@ fn head(told: &Transcript) -> String {
         0 => String::new(),
         lines => format!(", {lines} lines before are cut away"),
     };
-    shown(&format!("{} {whom} began {}, {how}{cut}", told.session, told.began_at))
+    let message = told.message.as_ref().map(|id| format!(", message {id}")).unwrap_or_default();
+    shown(&format!("{} {whom} began {}{message}, {how}{cut}", told.session, told.began_at))
 }
 
 fn line(line: &Line) -> String {
@@ -236,6 +237,7 @@ mod tests {
             site: String::new(),
             source: String::new(),
             began_at: "T".into(),
+            message: None,
             over: true,
             failed: false,
             cut: 3,
