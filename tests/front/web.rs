@@ -89,7 +89,14 @@ fn talk(mut stream: impl Read + Write, octets: &[u8]) -> Answer {
     // It may be refused before all of it is said.
     let _refused = stream.write_all(octets);
     let mut answer = Vec::new();
-    let _reset = stream.read_to_end(&mut answer);
+    let mut piece = [0; 16 << 10];
+    // A stream of events has no end: its head is all that is waited for.
+    while !is_endless(&answer) {
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+        }
+    }
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -98,4 +105,10 @@ fn talk(mut stream: impl Read + Write, octets: &[u8]) -> Answer {
         head: head.to_owned(),
         body: serde_json::from_str(body).unwrap_or(Value::Null),
     }
+}
+
+/// Whether the head of an answer is whole, and a stream of events follows.
+fn is_endless(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    String::from_utf8_lossy(&answer[..end]).contains("text/event-stream")
 }

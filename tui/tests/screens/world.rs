@@ -73,7 +73,10 @@ pub(crate) fn overview() -> Overview {
 }
 
 pub(crate) fn queues() -> Window {
-    let column = |name: &str, title: &str, kind: &str, rank: u8| json!({ "name": name, "title": title, "kind": kind, "rank": rank, "about": "" });
+    let column = |name: &str, title: &str, kind: &str, rank: u8| -> Value {
+        let about = "";
+        json!({ "name": name, "title": title, "kind": kind, "rank": rank, "about": about })
+    };
     let row = |domain: &str, waiting: u64, cause: &str| {
         json!({
             "key": domain, "selector": format!("domain={domain}"),
