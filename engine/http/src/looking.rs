@@ -74,7 +74,10 @@ fn asked(
     path = "/v1/views/{view}",
     tag = "views",
     params(("view" = String, Path, description = "Its name", max_length = 63), ViewQuery),
-    responses((status = 200, body = Window))
+    responses(
+        (status = 200, body = Window),
+        (status = 422, description = "the selector cannot be read: the detail shows where")
+    )
 )]
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
@@ -94,7 +97,10 @@ pub(crate) async fn show(
     path = "/v1/views/{view}/stream",
     tag = "views",
     params(("view" = String, Path, description = "Its name", max_length = 63), ViewQuery),
-    responses((status = 200, description = "the stream", content_type = "text/event-stream"))
+    responses(
+        (status = 200, description = "the stream", content_type = "text/event-stream"),
+        (status = 422, description = "the selector cannot be read: the detail shows where")
+    )
 )]
 pub(crate) async fn follow(
     State(shared): State<Arc<Shared>>,

@@ -35,7 +35,10 @@ pub(crate) fn selector(text: &str, pointer: &str) -> Result<Selector, Fault> {
     path = "/v1/why",
     tag = "queue",
     params(WhyQuery),
-    responses((status = 200, body = Why))
+    responses(
+        (status = 200, body = Why),
+        (status = 422, description = "the selector cannot be read: the detail shows where")
+    )
 )]
 pub(crate) async fn why(
     State(shared): State<Arc<Shared>>,
