@@ -89,6 +89,26 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             let selector = model.selected().unwrap_or_default();
             return open(model, Screen::Why { selector });
         }
+        Action::Jobs => return open(model, Screen::view("jobs")),
+        Action::Copy => return copy(model),
+        Action::Show => {
+            let selector = model.selected().unwrap_or_default();
+            let quoted = selector.replace('\'', r"'\''");
+            model.notice = Some((true, format!("maily why '{quoted}'")));
+        }
+        Action::Privacy => model.private = !model.private,
+        Action::Time => model.relative = !model.relative,
+        Action::Refresh => return follow(model),
+        Action::QuitKeeping => return vec![Effect::Quit(true)],
+        Action::Quit => return vec![Effect::Quit(false)],
+        other => return steer(model, other),
+    }
+    Vec::new()
+}
+
+/// What is done with the mail that the cursor is at.
+fn steer(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
         Action::Pause => {
             let verb = if is_paused(model) { Verb::Resume } else { Verb::Suspend };
             return ask_of_cursor(model, verb);
@@ -112,18 +132,7 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 }
             };
         }
-        Action::Jobs => return open(model, Screen::view("jobs")),
-        Action::Copy => return copy(model),
-        Action::Show => {
-            let selector = model.selected().unwrap_or_default();
-            let quoted = selector.replace('\'', r"'\''");
-            model.notice = Some((true, format!("maily why '{quoted}'")));
-        }
-        Action::Privacy => model.private = !model.private,
-        Action::Time => model.relative = !model.relative,
-        Action::Refresh => return follow(model),
-        Action::QuitKeeping => return vec![Effect::Quit(true)],
-        Action::Quit => return vec![Effect::Quit(false)],
+        _ => {}
     }
     Vec::new()
 }

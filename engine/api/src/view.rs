@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_diff_says_what_changed_and_leads_to_the_newer_window() {
-        let cases: [(&[(&str, u64)], usize, bool); 5] = [
+        type Rows = &'static [(&'static str, u64)];
+        let cases: [(Rows, usize, bool); 5] = [
             (&[("a", 1), ("b", 2), ("c", 3)], 0, false),
             (&[("a", 1), ("b", 7), ("c", 3)], 1, false),
             (&[("c", 3), ("a", 1), ("b", 2)], 0, true),

@@ -55,8 +55,11 @@ pub enum Command {
     Look(Look),
 }
 
+/// What is done once with the queue as it is.
+type Looking = dyn FnOnce(&Scheduler, Timestamp) + Send;
+
 /// Somebody who looks at the queue and changes nothing.
-pub struct Look(Box<dyn FnOnce(&Scheduler, Timestamp) + Send>);
+pub struct Look(Box<Looking>);
 
 impl fmt::Debug for Look {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

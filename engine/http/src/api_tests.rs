@@ -555,11 +555,37 @@ async fn a_webhook_has_its_limits_and_its_project() {
     assert_eq!(list["data"].as_array().unwrap().len(), 0);
 }
 
+/// The method and the path of a call.
+fn of<T>(call: Call<T>) -> (&'static str, String) {
+    (call.method, call.path.split('?').next().unwrap().to_owned())
+}
+
+fn called_by_operators() -> Vec<(&'static str, String)> {
+    let directive = body_for("POST", "/v1/directives").unwrap();
+    let directive: DirectiveRequest = serde_json::from_value(directive).unwrap();
+    vec![
+        of(calls::sessions(None, None)),
+        of(calls::close_session("{session}")),
+        of(calls::transcript("{session}")),
+        of(calls::transcript_stream("{session}")),
+        of(calls::transcripts(&TranscriptsQuery::default())),
+        of(calls::audit(None)),
+        of(calls::story("{message}")),
+        of(calls::why(None)),
+        of(calls::overview()),
+        of(calls::overview_stream()),
+        of(calls::views()),
+        of(calls::view("{view}", &ViewQuery::default())),
+        of(calls::view_stream("{view}", &ViewQuery::default())),
+        of(calls::directives(None)),
+        of(calls::direct(&directive)),
+        of(calls::directive("{directive}")),
+        of(calls::undo_directive("{directive}")),
+    ]
+}
+
 /// A path of the contract's client for each route, in the table's order.
 fn called() -> Vec<(&'static str, String)> {
-    fn of<T>(call: Call<T>) -> (&'static str, String) {
-        (call.method, call.path.split('?').next().unwrap().to_owned())
-    }
     let words = || TemplateContent { subject: "s".into(), text: None, html: None };
     let hook: WebhookRequest =
         serde_json::from_value(json!({ "url": "https://a.example" })).unwrap();
@@ -567,9 +593,7 @@ fn called() -> Vec<(&'static str, String)> {
     let trial: TrialRequest = serde_json::from_value(trial).unwrap();
     let mail = body_for("POST", "/v1/messages").unwrap();
     let mail: InjectRequest = serde_json::from_value(mail).unwrap();
-    let directive = body_for("POST", "/v1/directives").unwrap();
-    let directive: DirectiveRequest = serde_json::from_value(directive).unwrap();
-    vec![
+    let mut called = vec![
         of(calls::whoami()),
         of(calls::jwt(&JwtRequest::default())),
         of(calls::projects(Some("x"))),
@@ -611,24 +635,9 @@ fn called() -> Vec<(&'static str, String)> {
         of(calls::stage_plugin("promo", &trial)),
         of(calls::promote_plugin("promo")),
         of(calls::roll_back_plugin("promo")),
-        of(calls::sessions(None, None)),
-        of(calls::close_session("{session}")),
-        of(calls::transcript("{session}")),
-        of(calls::transcript_stream("{session}")),
-        of(calls::transcripts(&TranscriptsQuery::default())),
-        of(calls::audit(None)),
-        of(calls::story("{message}")),
-        of(calls::why(None)),
-        of(calls::overview()),
-        of(calls::overview_stream()),
-        of(calls::views()),
-        of(calls::view("{view}", &ViewQuery::default())),
-        of(calls::view_stream("{view}", &ViewQuery::default())),
-        of(calls::directives(None)),
-        of(calls::direct(&directive)),
-        of(calls::directive("{directive}")),
-        of(calls::undo_directive("{directive}")),
-    ]
+    ];
+    called.extend(called_by_operators());
+    called
 }
 
 #[test]

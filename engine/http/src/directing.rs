@@ -187,7 +187,7 @@ pub(crate) async fn give(
     }
     let directive = carry_out(&orders, draft).await?;
     let place = format!("/v1/directives/{}", directive.name());
-    Ok(Given::Made(Made(place, shown(directive, samples))))
+    Ok(Given::Made(Box::new(Made(place, shown(directive, samples)))))
 }
 
 /// What is answered to a directive.
@@ -195,14 +195,14 @@ pub(crate) enum Given {
     /// What would happen.
     Would(Box<directive::Directive>),
     /// What does.
-    Made(Made<directive::Directive>),
+    Made(Box<Made<directive::Directive>>),
 }
 
 impl axum::response::IntoResponse for Given {
     fn into_response(self) -> axum::response::Response {
         match self {
             Self::Would(shown) => Answer(StatusCode::OK, *shown).into_response(),
-            Self::Made(made) => made.into_response(),
+            Self::Made(made) => (*made).into_response(),
         }
     }
 }

@@ -219,9 +219,10 @@ fn sites(survey: &Survey) -> Vec<SiteGlance> {
 
 fn pools(survey: &Survey) -> Vec<PoolGlance> {
     let glance = |(name, sources): &(Box<str>, Vec<Box<str>>)| {
-        let rests = survey.lanes.iter().filter(|lane| {
-            lane.resting_until.is_some() && sources.iter().any(|source| *source == lane.source)
-        });
+        let rests = survey
+            .lanes
+            .iter()
+            .filter(|lane| lane.resting_until.is_some() && sources.contains(&lane.source));
         let resting = rests.map(|lane| format!("{} at {}: {}", lane.source, lane.site, lane.said));
         PoolGlance {
             pool: name.to_string(),

@@ -352,7 +352,7 @@ mod tests {
                 Cell::text(format!("d{n:04}")),
                 Cell::text(format!("mx{}", n % 3)),
                 Cell::count(n),
-                if n % 2 == 0 { Cell::Nothing } else { Cell::count(n * 10) },
+                if n.is_multiple_of(2) { Cell::Nothing } else { Cell::count(n * 10) },
             ],
         };
         (0..count).map(row).collect()

@@ -88,7 +88,7 @@ pub struct Health {
     /// Plugins, if there may be any.
     plugins: Option<Arc<Plugins>>,
     /// Why mail waits.
-    pub waiting: Arc<Waiting>,
+    waiting: Arc<Waiting>,
     /// What the time is.
     clock: Arc<dyn Clock>,
     /// Failures of the spool when they were last seen to grow, and when that was.
@@ -96,6 +96,11 @@ pub struct Health {
 }
 
 impl Health {
+    /// Why mail waits: somebody must look.
+    pub fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.waiting)
+    }
+
     /// Watches these.
     pub fn new(
         draining: watch::Receiver<bool>,

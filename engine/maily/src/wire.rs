@@ -15,6 +15,7 @@ use maily_config::change::Change;
 use maily_config::config::Config;
 use maily_config::config::receiving::Listener as Listening;
 use maily_core::clock::Clock;
+use maily_core::clock::Timestamp;
 use maily_core::dkim::keyring::Keyring;
 use maily_core::queue::scheduler::Scheduler;
 use maily_delivery::asking::Asker;
@@ -35,7 +36,6 @@ use maily_ingress::listener;
 use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
 use maily_live::sessions::Sessions;
-use maily_plugins::set::Plugins;
 use maily_spool::spool::{Options as SpoolOptions, Spool};
 
 use crate::exit::{Exit, Failure};
@@ -99,7 +99,6 @@ impl Daemon {
         let (stage, stages) = watch::channel(Stage::Running);
         let counters = Arc::new(Counters::default());
         let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
-        let seed = clock.now().as_micros();
         let scripts = scripting::open(config, &clock)?;
         let asker = scripts.asker.clone();
         let records = Records::open(config, &clock).await?;
@@ -107,11 +106,8 @@ impl Daemon {
         let receiving = receiving.map_err(wrong)?;
         let late = records.late(&clock, &asker.plugins);
         let first = settings(config, &clock, &receiving, &late).map_err(wrong)?;
-        let tools = first.tools.clone();
-        let mut scheduler = Scheduler::new(first.policy.clone(), seed);
-        if let Some((registry, _)) = &records.registry {
-            orders::restore(registry, &mut scheduler, clock.now());
-        }
+        let signing = signing(config, first.tools.clone(), &clock)?;
+        let scheduler = scheduler(&first, &records, clock.now());
         let (settings, deciding) = watch::channel(first);
         let (control, commands) = Control::new();
         let parts = Parts {
@@ -120,31 +116,25 @@ impl Daemon {
             events: events.clone(),
             settings: deciding,
             counters: Arc::clone(&counters),
-            signing: signing(config, tools, &clock)?,
+            signing,
             asker: asker.clone(),
             commands,
         };
         tasks.spawn(Dispatcher::run(parts, queued, stages));
         let (smtp, listeners) = receive(config, &receiving, &draining, &mut sessions)?;
-        let (to, plugins) = (&control, &asker.plugins);
-        let mail = mail(config, &counters, &receiving, to, &events, &records, plugins, &draining);
+        let delivery = Delivery { control: &control, counters: &counters };
+        let mail = mail(config, &receiving, delivery, &events, &records, &asker, &draining);
         let mut watching = JoinSet::new();
         scripts.serve(config, &mail, &clock, &mut watching);
         watching.spawn(records.judge(config, &mail, &clock)?.run());
-        if let Some((registry, _)) = &records.registry {
-            let (registry, control) = (registry.clone(), control.clone());
-            watching.spawn(Orders { registry, control, clock: Arc::clone(&clock) }.keep());
-        }
+        carry_out(&records, &control, &clock, &mut watching);
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
         fronts.serve(&mut sessions, &mut watching, &draining);
         watching.spawn(receiving.gate().watch());
-        let (retain, retention) = watch::channel(config.events.retention);
-        watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(&clock), retention));
-        let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock)
-            .with_http(&fronts)
-            .with_plugins(&asker.plugins);
-        let waiting = Arc::clone(&health.waiting);
-        watching.spawn(waiting.watch(control.clone(), Arc::clone(&clock)));
+        let retain = retain(config, &events, &clock, &mut watching);
+        let health = Health::new(draining, &counters, &receiving, &spool, &events, &clock);
+        let health = health.with_http(&fronts).with_plugins(&asker.plugins);
+        watching.spawn(health.waiting().watch(control.clone(), Arc::clone(&clock)));
         let (pulse, reloads) = (Arc::clone(&health.pulse), Arc::clone(&health.reloads));
         let ops = answer(config.ops.listen, health, &mut watching).await?;
         Ok(Self {
@@ -331,29 +321,68 @@ fn receive(
     Ok((smtp, listeners))
 }
 
+/// Drops events that are too old; gives what says how old that is.
+fn retain(
+    config: &Config,
+    events: &Recorder,
+    clock: &Arc<dyn Clock>,
+    watching: &mut JoinSet<()>,
+) -> watch::Sender<Duration> {
+    let (retain, retention) = watch::channel(config.events.retention);
+    watching.spawn(upkeep::drop_old_events(events.clone(), Arc::clone(clock), retention));
+    retain
+}
+
+/// An empty queue, in which all holds that operators said.
+fn scheduler(first: &Deciding, records: &Records, now: Timestamp) -> Scheduler {
+    let mut scheduler = Scheduler::new(first.policy.clone(), now.as_micros());
+    if let Some((registry, _)) = &records.registry {
+        orders::restore(registry, &mut scheduler, now);
+    }
+    scheduler
+}
+
+/// Has done at its time what operators said.
+fn carry_out(
+    records: &Records,
+    control: &Control,
+    clock: &Arc<dyn Clock>,
+    watching: &mut JoinSet<()>,
+) {
+    if let Some((registry, _)) = &records.registry {
+        let (registry, control) = (registry.clone(), control.clone());
+        watching.spawn(Orders { registry, control, clock: Arc::clone(clock) }.keep());
+    }
+}
+
+/// The way out, as others see it.
+struct Delivery<'a> {
+    control: &'a Control,
+    counters: &'a Arc<Counters>,
+}
+
 /// The way of mail, as far as HTTP goes along it.
 fn mail(
     config: &Config,
-    sent: &Arc<Counters>,
     receiving: &Receiving,
-    control: &Control,
+    delivery: Delivery<'_>,
     events: &Recorder,
     records: &Records,
-    plugins: &Arc<Plugins>,
+    asker: &Asker,
     draining: &watch::Receiver<bool>,
 ) -> Mail {
     Mail {
         door: receiving.door().clone(),
         gate: receiving.gate(),
-        control: control.clone(),
+        control: delivery.control.clone(),
         reader: Reader::new(
             Feed::new(events),
             receiving.door().spool.clone(),
             Arc::clone(&records.rules),
         ),
         draining: draining.clone(),
-        plugins: Arc::clone(plugins),
-        sent: Arc::clone(sent),
+        plugins: Arc::clone(&asker.plugins),
+        sent: Arc::clone(delivery.counters),
         seats: receiving.seats(),
         folder: config.spool.folder.clone(),
         log: config.events.folder.clone(),

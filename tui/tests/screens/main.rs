@@ -1,8 +1,7 @@
 //! Each screen as it is drawn, at three sizes; and what follows from keys.
 //!
-//! `MAILY_WRITE_FRAMES=1 cargo nextest run -p maily-tui` writes the frames anew, to be looked at.
+//! `INSTA_UPDATE=always cargo nextest run -p maily-tui` writes the frames anew, to be looked at.
 #![expect(clippy::unwrap_used, reason = "a test that is surprised must fail")]
-#![expect(clippy::indexing_slicing, reason = "a test that is surprised must fail")]
 
 mod frames;
 mod keys;
