@@ -121,7 +121,7 @@ fn events_are_recorded_by_few_hands() {
     hands.sort();
     let known = [
         "engine/delivery settle",
-        "engine/http hits",
+        "engine/http scribe",
         "engine/ingress door",
         "engine/ingress feedback",
     ];

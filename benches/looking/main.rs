@@ -130,7 +130,7 @@ fn put_off(queue: &mut Scheduler, count: u64) {
                     place: "bounces.rules:1".into(),
                 };
                 let outcome = Outcome::Deferred { scope: Scope::Recipient, diagnosis };
-                let hints = Hints { retry_after: None, remark: Some(remark) };
+                let hints = Hints { retry_after: None, remark: Some(remark), hold: false };
                 queue.report_with(START, attempt.ticket, [&outcome], hints);
                 queue.on_free(attempt.lane);
                 left -= 1;

@@ -141,21 +141,31 @@ pub struct ResponseAnswer {
     pub scope: Option<String>,
 }
 
-/// `on_bounce`, `on_complaint` and `on_unsubscribe`.
+/// `on_bounce`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReportAnswer {
+pub struct BounceAnswer {
     /// Whether the address is suppressed; none leaves it as it would be.
     pub suppress: Option<bool>,
-    /// `hard` or `soft`.
+    /// `hard` or `soft`: the address is taken for dead, or for alive.
     pub kind: Option<String>,
-    /// Tags for the event.
+    /// Tags, which become an event.
+    pub tags: Vec<String>,
+}
+
+/// `on_complaint` and `on_unsubscribe`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReportAnswer {
+    /// Whether the address is suppressed for all of the project. What somebody said who does not
+    /// want mail is never taken back.
+    pub suppress: bool,
+    /// Tags, which become an event.
     pub tags: Vec<String>,
 }
 
 /// `on_track`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TrackAnswer {
-    /// Tags for the event.
+    /// Tags, which become an event.
     pub tags: Vec<String>,
     /// Whether the event is left out.
     pub discard: bool,
@@ -319,7 +329,14 @@ impl Answer for ResponseAnswer {
     }
 }
 
-impl Answer for ReportAnswer {
+impl BounceAnswer {
+    /// Whether it wants the address suppressed: what it says, or else what follows from the kind.
+    pub fn decision(&self) -> Option<bool> {
+        self.suppress.or_else(|| self.kind.as_deref().map(|kind| kind == "hard"))
+    }
+}
+
+impl Answer for BounceAnswer {
     fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
         let keys = ["suppress", "kind", "tags"];
         let fields = Fields::of(value, "#{ suppress, kind, tags }", &keys, odd)?;
@@ -327,6 +344,26 @@ impl Answer for ReportAnswer {
         let kind = fields.one_of("kind", &["hard", "soft"])?;
         let tags = fields.tags()?;
         Ok(Self { suppress, kind, tags })
+    }
+
+    fn to_json(&self) -> Value {
+        json_of(self)
+    }
+}
+
+impl Answer for ReportAnswer {
+    fn read(value: Dynamic, odd: &mut Vec<String>) -> Result<Self, Wrong> {
+        let keys = ["suppress", "tags"];
+        let fields = Fields::of(value, "#{ suppress: true, tags }", &keys, odd)?;
+        let suppress = match fields.yes("suppress")? {
+            Some(false) => {
+                let text = "suppress can only be true: they said that they want no mail";
+                return Err(Wrong::new(text.to_owned()));
+            }
+            said => said.unwrap_or(false),
+        };
+        let tags = fields.tags()?;
+        Ok(Self { suppress, tags })
     }
 
     fn to_json(&self) -> Value {

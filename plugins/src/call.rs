@@ -10,6 +10,7 @@ use std::time::Duration;
 use maily_core::clock::Timestamp;
 
 use crate::answer::Answer;
+use crate::answer::BounceAnswer;
 use crate::answer::EnrichAnswer;
 use crate::answer::NoAnswer;
 use crate::answer::ReportAnswer;
@@ -48,10 +49,29 @@ pub enum Step<O> {
 pub struct Outcome<O> {
     /// Their answers put together.
     pub answer: O,
+    /// The plugins, with their versions, that had something to say.
+    pub by: Vec<Box<str>>,
     /// Those that failed. They were told of already.
     pub faults: Vec<Fault>,
     /// Whether one of them has to be asked the same again later.
     pub retry: bool,
+}
+
+impl<O: Default> Default for Outcome<O> {
+    fn default() -> Self {
+        let (by, faults) = (Vec::new(), Vec::new());
+        Self { answer: O::default(), by, faults, retry: false }
+    }
+}
+
+impl<O: Merge> Outcome<O> {
+    /// With what a plugin said.
+    fn say(&mut self, plugin: &Plugin, answer: O) {
+        if answer != O::default() {
+            self.by.push(plugin.program.label().into());
+        }
+        self.answer.merge(answer);
+    }
 }
 
 /// A request on its way out, with its secrets in their place: it is not to be written down.
@@ -82,15 +102,22 @@ impl fmt::Debug for Outgoing {
 }
 
 /// Answers of several plugins can be put together.
-pub trait Merge: Answer + Default {
+pub trait Merge: Answer + Default + PartialEq {
     /// With what a later plugin said.
     fn merge(&mut self, later: Self);
 }
 
-impl Merge for ReportAnswer {
+impl Merge for BounceAnswer {
     fn merge(&mut self, later: Self) {
         self.suppress = later.suppress.or(self.suppress);
         self.kind = later.kind.or_else(|| self.kind.take());
+        self.tags.extend(later.tags);
+    }
+}
+
+impl Merge for ReportAnswer {
+    fn merge(&mut self, later: Self) {
+        self.suppress |= later.suppress;
         self.tags.extend(later.tags);
     }
 }
@@ -147,7 +174,9 @@ impl Drop for Flight {
 
 /// A call of `on_enrich`.
 pub type EnrichCall = Call<EnrichInput, EnrichAnswer>;
-/// A call of `on_bounce`, `on_complaint` or `on_unsubscribe`.
+/// A call of `on_bounce`.
+pub type BounceCall = Call<ReportInput, BounceAnswer>;
+/// A call of `on_complaint` or `on_unsubscribe`.
 pub type ReportCall = Call<ReportInput, ReportAnswer>;
 /// A call of `on_track`.
 pub type TrackCall = Call<TrackInput, TrackAnswer>;
@@ -163,7 +192,7 @@ impl Plugins {
     }
 
     /// A bounce came in.
-    pub fn on_bounce(&self, input: ReportInput) -> ReportCall {
+    pub fn on_bounce(&self, input: ReportInput) -> BounceCall {
         self.call(Hook::OnBounce, input)
     }
 
@@ -208,7 +237,7 @@ impl Plugins {
 
     fn call<I: Input, O: Merge>(&self, hook: Hook, input: I) -> Call<I, O> {
         let plugins = if self.takes(hook) { self.order(hook) } else { Vec::new() };
-        let all = Outcome { answer: O::default(), faults: Vec::new(), retry: false };
+        let all = Outcome::default();
         Call {
             hook,
             input,
@@ -236,7 +265,7 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
             if self.flight.is_none() && self.memo.is_empty() {
                 match self.cached(&plugin, now) {
                     Cached::Known(answer) => {
-                        self.all.answer.merge(answer);
+                        self.all.say(&plugin, answer);
                         self.next();
                         continue;
                     }
@@ -262,7 +291,7 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
                     plugins.tell_odd(asked, self.hook, &ran.odd);
                     plugins.apply(asked, self.hook, ran.effects.as_deref());
                     self.land(&ran.answer, now);
-                    self.all.answer.merge(ran.answer);
+                    self.all.say(asked, ran.answer);
                     self.next();
                 }
                 Round::Done(Err(failure)) => {
@@ -274,8 +303,7 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
                 }
             }
         }
-        let empty = Outcome { answer: O::default(), faults: Vec::new(), retry: false };
-        Step::Done(std::mem::replace(&mut self.all, empty))
+        Step::Done(std::mem::take(&mut self.all))
     }
 
     /// What another machine answered. Without an answer, the status is 0.
@@ -341,7 +369,7 @@ impl<I: Input, O: Merge + Clone> Call<I, O> {
             flight.landed = true;
             let old = cache.lock().give_up(&flight.key, now);
             if let Some(answer) = old.and_then(O::from_cache) {
-                self.all.answer.merge(answer);
+                self.all.say(plugin, answer);
             }
         }
     }

@@ -7,6 +7,7 @@ use maily_core::clock::Timestamp;
 
 use crate::answer::AcceptAnswer;
 use crate::answer::Answer;
+use crate::answer::BounceAnswer;
 use crate::answer::EnrichAnswer;
 use crate::answer::NoAnswer;
 use crate::answer::PersonalizeAnswer;
@@ -67,9 +68,8 @@ pub fn run(
         Hook::OnRoute => one.run::<RouteInput, RouteAnswer>(memo),
         Hook::OnSend => one.run::<SendInput, SendAnswer>(memo),
         Hook::OnResponse => one.run::<ResponseInput, ResponseAnswer>(memo),
-        Hook::OnBounce | Hook::OnComplaint | Hook::OnUnsubscribe => {
-            one.run::<ReportInput, ReportAnswer>(memo)
-        }
+        Hook::OnBounce => one.run::<ReportInput, BounceAnswer>(memo),
+        Hook::OnComplaint | Hook::OnUnsubscribe => one.run::<ReportInput, ReportAnswer>(memo),
         Hook::OnTrack => one.run::<TrackInput, TrackAnswer>(memo),
         Hook::OnEvent => one.run::<EventInput, NoAnswer>(memo),
         Hook::OnTimer => one.run::<TimerInput, NoAnswer>(memo),

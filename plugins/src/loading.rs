@@ -319,6 +319,11 @@ impl<'a> Loading<'a> {
                 return Err(Box::new(fault.at(Place::file(MAIN))));
             }
         }
+        if manifest.hooks.contains_key(&Hook::OnVariant) {
+            let message = "on_variant is never asked yet: experiments come with campaigns";
+            let fault = Fault::new(Code::Manifest, &self.label, message.to_owned());
+            self.warnings.push(fault.at(Place::file(MANIFEST)));
+        }
         for function in ast.iter_functions() {
             let Ok(hook) = function.name.parse::<Hook>() else { continue };
             if !manifest.hooks.contains_key(&hook) {

@@ -178,6 +178,7 @@ fn reports_are_merged_and_events_can_be_asked_for_again() {
     let (outcome, _) = drive(&plugins, plugins.on_bounce(report), none);
     assert_eq!(outcome.answer.suppress, Some(true));
     assert_eq!(outcome.answer.tags, ["a", "hard", "b"]);
+    assert_eq!(outcome.by, ["a@1.0.0".into(), Box::<str>::from("b@1.0.0")]);
     let one = EventInput { events: vec![Default::default()] };
     assert!(!drive(&plugins, plugins.on_event(one), none).0.retry);
     let two = EventInput { events: vec![Default::default(); 2] };

@@ -6,6 +6,7 @@
     reason = "a test that cannot do its part must fail"
 )]
 
+mod answers;
 mod bodies;
 mod console;
 mod contract;

@@ -35,6 +35,11 @@ impl Scripts {
         self
     }
 
+    /// The folder of a plugin.
+    pub(crate) fn folder(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
     /// The folder for what they remember.
     pub(crate) fn state(&self) -> PathBuf {
         format!("{}-state", self.0.path().display()).into()

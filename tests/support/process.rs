@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::Child;
 use std::process::Command;
 use std::process::Output;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// How often, and in which steps, we look for what must come.
@@ -30,9 +31,19 @@ pub(crate) fn own_address() -> IpAddr {
     Ipv4Addr::new(127, 64 + high % 64, middle, low).into()
 }
 
-/// A port at our own address that nobody has.
+/// The ports that this test was given: the kernel may name one again whose listener is gone.
+static GIVEN: Mutex<Vec<SocketAddr>> = Mutex::new(Vec::new());
+
+/// A port at our own address that nobody has, and that was not given before.
 pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind((own_address(), 0)).unwrap().local_addr().unwrap()
+    let mut given = GIVEN.lock().unwrap();
+    loop {
+        let address = TcpListener::bind((own_address(), 0)).unwrap().local_addr().unwrap();
+        if !given.contains(&address) {
+            given.push(address);
+            return address;
+        }
+    }
 }
 
 /// Runs a program to its end; fails with what it said unless it ended well.

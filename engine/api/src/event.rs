@@ -44,6 +44,9 @@ pub enum EventType {
     /// The sender was told by mail what became of it (RFC 3464).
     #[serde(rename = "message.reported")]
     Reported,
+    /// Plugins said something of what happened to it.
+    #[serde(rename = "message.tagged")]
+    Tagged,
 }
 
 /// The version of the envelope that is written.
@@ -51,7 +54,7 @@ pub const SCHEMA: u16 = 1;
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::Delivered,
         Self::Deferred,
@@ -64,6 +67,7 @@ impl EventType {
         Self::Complained,
         Self::Unsubscribed,
         Self::Reported,
+        Self::Tagged,
     ];
 
     /// As it is written: `message.delivered`.
@@ -81,6 +85,7 @@ impl EventType {
             Self::Complained => "message.complained",
             Self::Unsubscribed => "message.unsubscribed",
             Self::Reported => "message.reported",
+            Self::Tagged => "message.tagged",
         }
     }
 

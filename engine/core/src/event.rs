@@ -4,6 +4,7 @@
 //! counted or shown is folded from them. The set only grows: a variant or field is never removed or
 //! reordered, because logs outlive versions.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,39 @@ pub enum What {
     Returned(Box<Returned>),
     /// A recipient told its provider that it does not want this (RFC 5965).
     Complained(Box<Complained>),
+    /// Plugins had something to say of what happened.
+    Tagged(Box<Tagged>),
+}
+
+/// What plugins say of what happened to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tagged {
+    /// Whose message it is; empty if it is nobody's.
+    pub project: Box<str>,
+    /// Whom it is about.
+    pub mailbox: Mailbox,
+    /// The type of the event that they speak of, such as `message.bounced`.
+    pub about: Box<str>,
+    /// Their words for it.
+    pub tags: Vec<Box<str>>,
+    /// Whether the mailbox is not to be written to any more; none leaves it as it is.
+    pub suppress: Option<bool>,
+    /// Which plugins, with their versions.
+    pub by: Vec<Box<str>>,
+}
+
+impl fmt::Display for Tagged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} by {}", self.mailbox, self.about, self.by.join(", "))?;
+        if !self.tags.is_empty() {
+            write!(f, ", tags {}", self.tags.join(", "))?;
+        }
+        match self.suppress {
+            Some(true) => f.write_str(", to be suppressed"),
+            Some(false) => f.write_str(", not to be suppressed"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Octets of what a report says that are kept.

@@ -42,6 +42,8 @@ pub struct Job {
     pub found: Map<String, Value>,
     /// Whether it is made for this try alone.
     pub alone: bool,
+    /// Somebody has let it go whom a plugin held.
+    pub released: bool,
     /// The memory that it takes, if it is.
     pub written: Option<Arc<Written>>,
 }
@@ -115,7 +117,8 @@ pub fn prepare(attempt: Attempt, stored: Arc<Stored>) -> Option<Job> {
         content: Content { head: bytes::Bytes::new(), message },
     };
     let (refused, found) = (Vec::new(), Map::new());
-    Some(Job { attempt, stored, delivery, refused, found, alone: false, written: None })
+    let (alone, released, written) = (false, attempt.released, None);
+    Some(Job { attempt, stored, delivery, refused, found, alone, released, written })
 }
 
 /// The mail transactions of one try: of at most [`RECIPIENTS_MAX`] recipients each, and again for

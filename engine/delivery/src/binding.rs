@@ -40,6 +40,7 @@ use crate::dropping::Addressed;
 use crate::dropping::Unbound;
 use crate::dropping::Veto;
 use crate::hooks;
+use crate::labels::LabelCache;
 
 /// Mailings that are kept compiled; the one that was not used for the longest time goes first.
 pub const COMPILED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
@@ -80,6 +81,7 @@ pub struct Binder {
     hostname: Arc<str>,
     links: Option<Arc<Links>>,
     plugins: Arc<Plugins>,
+    labels: LabelCache,
     compiled: Mutex<LruCache<[u8; 32], Arc<Ready>>>,
 }
 
@@ -103,7 +105,8 @@ impl Binder {
     pub fn new(spool: Spool, asked: Asked, hostname: Arc<str>, links: Option<Arc<Links>>) -> Self {
         let Asked { shelf, veto, plugins } = asked;
         let compiled = Mutex::new(LruCache::new(COMPILED_MAX));
-        Self { spool, shelf, veto, hostname, links, plugins, compiled }
+        let labels = LabelCache::new(spool.clone());
+        Self { spool, shelf, veto, hostname, links, plugins, labels, compiled }
     }
 
     /// The message for this recipient, with what was found out about them; blocks. The same each
@@ -142,6 +145,11 @@ impl Binder {
         let message = ready.compiled.render(to, &binding, &rendering);
         let message = message.map_err(|error| ready.unrendered(&error))?;
         hooks::edited(&message, &edits)
+    }
+
+    /// What was said beside messages.
+    pub const fn labels(&self) -> &LabelCache {
+        &self.labels
     }
 
     /// Who may say no to a message that is written already.

@@ -31,14 +31,10 @@ use maily_core::mail::outcome::Settlement;
 use maily_core::queue::action::Action;
 use maily_core::queue::action::Attempt;
 use maily_core::queue::action::Connection;
-use maily_core::queue::action::LaneId;
 use maily_core::queue::action::NewEntry;
-use maily_core::queue::action::Ticket;
-use maily_core::queue::policy::SourceIndex;
 use maily_core::queue::scheduler::Hints;
 use maily_core::queue::scheduler::Scheduler;
 use maily_egress::resolve::ROUTE_LIFE;
-use maily_plugins::set::Plugins;
 use maily_spool::error::GetError;
 use maily_spool::submission::Spooled;
 use maily_spool::submission::Stored;
@@ -48,10 +44,11 @@ use crate::attempt::Job;
 use crate::cancel::Canceller;
 use crate::connections::Connections;
 use crate::counters::Counters;
-use crate::hooks;
 use crate::loader::Loaded;
 use crate::loader::Loader;
 use crate::loader::Purpose;
+use crate::placing::Placed;
+use crate::placing::Placing;
 use crate::reporter::Held;
 use crate::reporter::Report;
 use crate::reporter::Reporter;
@@ -96,7 +93,7 @@ pub struct Dispatcher {
     connections: Connections,
     reporter: Reporter,
     canceller: Canceller,
-    plugins: Arc<Plugins>,
+    placing: Placing,
     /// Entries that the scheduler has handed out.
     flying: usize,
 }
@@ -111,6 +108,7 @@ impl Dispatcher {
         let (found, mut finding) = mpsc::unbounded_channel();
         let (loaded, mut loading) = mpsc::unbounded_channel();
         let (told, mut telling) = mpsc::unbounded_channel();
+        let (placed, mut placing) = mpsc::unbounded_channel();
         let Parts { scheduler, spool, events, mut settings, counters, .. } = parts;
         let Settings { shared, reporting, .. } = settings.borrow_and_update().clone();
         let (signing, mut signed_jobs) = parts.signing;
@@ -119,7 +117,7 @@ impl Dispatcher {
         let (timer, counting) = (Arc::clone(&clock), Arc::clone(&counters));
         let mut this = Self {
             scheduler,
-            plugins: Arc::clone(&parts.asker.plugins),
+            placing: Placing::new(Arc::clone(&parts.asker.plugins), spool.clone(), placed),
             loader: Loader::new(spool.clone(), parts.asker, loaded),
             routes: Routes::new(Arc::clone(&shared), found),
             signing,
@@ -130,11 +128,8 @@ impl Dispatcher {
             counters,
             flying: 0,
         };
-        let mut found = Vec::with_capacity(BATCH);
-        let mut loaded = Vec::with_capacity(BATCH);
-        let mut signed = Vec::with_capacity(BATCH);
-        let mut told = Vec::with_capacity(BATCH);
-        let mut queued = Vec::with_capacity(BATCH);
+        let (mut told, mut queued) = (Vec::new(), Vec::new());
+        let (mut found, mut loaded, mut signed) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             this.counters.turns.fetch_add(1, Ordering::Relaxed);
             this.counters.show(this.scheduler.counts());
@@ -157,12 +152,13 @@ impl Dispatcher {
                 _ = signed_jobs.recv_many(&mut signed, BATCH) => {
                     signed.drain(..).for_each(|signed| this.on_signed(signed));
                 }
-                count = queue.recv_many(&mut queued, BATCH) => {
+                count = queue.recv_many(&mut queued, BATCH), if this.placing.has_room() => {
                     if count == 0 {
                         return;
                     }
-                    queued.drain(..).for_each(|spooled| this.insert(&spooled));
+                    this.on_queued(queued.drain(..));
                 }
+                Some(batch) = placing.recv() => this.on_placed(&batch),
                 Some(command) = commands.recv() => {
                     let now = this.clock.now();
                     let gone = command.carry_out(&mut this.scheduler, &this.canceller, now);
@@ -206,10 +202,21 @@ impl Dispatcher {
         self.connections.reload(settings.shared);
     }
 
-    fn insert(&mut self, spooled: &Spooled) {
-        let now = self.clock.now();
-        for waiting in &spooled.destinations {
-            let routed = hooks::route(&self.plugins, spooled, waiting.domain.as_str());
+    fn on_queued(&mut self, batch: impl Iterator<Item = Spooled>) {
+        let pool = |tenant: &str| self.scheduler.pool_for(tenant);
+        for placed in self.placing.place(batch, pool) {
+            self.insert(&placed);
+        }
+    }
+
+    fn on_placed(&mut self, batch: &[Placed]) {
+        self.placing.on_placed();
+        batch.iter().for_each(|placed| self.insert(placed));
+    }
+
+    fn insert(&mut self, placed: &Placed) {
+        let (now, spooled) = (self.clock.now(), &placed.spooled);
+        for (waiting, routed) in spooled.destinations.iter().zip(&placed.routed) {
             let first = waiting.attempts == 0;
             let later = routed.as_ref().and_then(|routed| routed.not_before).filter(|_| first);
             let new = NewEntry {
@@ -377,12 +384,14 @@ impl Dispatcher {
         self.flying -= 1;
         self.release(&job.attempt);
         let all = job.delivery.recipients.iter();
+        let hints = Hints { hold: matches!(unmade, Unmade::Held(_)), ..Hints::default() };
         match unmade {
-            Unmade::Failed(outcome) => {
+            Unmade::Failed(outcome) | Unmade::Held(outcome) => {
                 tracing::warn!(id = %job.attempt.id, why = outcome.diagnosis().text(), "not sent");
                 let outcomes = all.map(|(index, _)| (*index, outcome.clone()));
                 let outcomes = outcomes.chain(job.refused.iter().cloned()).collect();
-                self.report(&job.attempt, &job.stored, outcomes, Tried::default());
+                let tried = Tried { hints, ..Tried::default() };
+                self.report(&job.attempt, &job.stored, outcomes, tried);
             }
             Unmade::Dropped(dropped) => {
                 if job.refused.is_empty() {
@@ -402,15 +411,7 @@ impl Dispatcher {
         let diagnosis = Diagnosis::ours(status, Blame::Network, "too old to be tried again");
         let outcome = Outcome::Deferred { scope: Scope::Message, diagnosis };
         let recipients = attempt::recipients_at(stored, &domain);
-        let attempt = &Attempt {
-            ticket: Ticket::NONE,
-            id,
-            domain,
-            lane: LaneId::NONE,
-            source: SourceIndex(0),
-            connection: Connection::Free,
-            number: 0,
-        };
+        let attempt = &Attempt::none_of(id, domain);
         let each = |index: RecipientIndex| (index, outcome.clone(), Settlement::Expire);
         let recipients = recipients.into_iter().map(each).collect();
         let site = self.routes.site(&attempt.domain);

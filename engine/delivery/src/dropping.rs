@@ -31,6 +31,8 @@ pub enum Dropped {
 pub enum Unbound {
     /// It is not wanted any more.
     Dropped(Dropped),
+    /// A plugin wants somebody to look at it first.
+    Held(Outcome),
     /// It cannot be written, now or ever.
     Failed(Outcome),
 }

@@ -10,9 +10,11 @@ use serde_json::Map;
 use serde_json::Value;
 
 use maily_core::clock::Timestamp;
+use maily_core::event::Labels;
 use maily_core::mail::address::Mailbox;
 use maily_core::mail::envelope::Class;
 use maily_core::mail::envelope::RecipientIndex;
+use maily_core::mail::envelope::ReversePath;
 use maily_core::mail::envelope::Stream;
 use maily_core::mail::outcome::Blame;
 use maily_core::mail::outcome::Diagnosis;
@@ -43,6 +45,7 @@ use crate::attempt::Job;
 use crate::dropping::Addressed;
 use crate::dropping::Dropped;
 use crate::dropping::Unbound;
+use crate::labels::LabelCache;
 
 /// A time to wait that a plugin asks for is never longer.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(86_400);
@@ -58,33 +61,50 @@ pub struct Routed {
     pub not_before: Option<Timestamp>,
 }
 
-/// How a message to this domain is to go; none if nobody is asked.
-pub fn route(plugins: &Plugins, spooled: &Spooled, domain: &str) -> Option<Routed> {
-    if !plugins.takes(Hook::OnRoute) {
-        return None;
-    }
+/// How a message is to go, for each of its destinations.
+pub fn route(
+    plugins: &Plugins,
+    stored: &Stored,
+    labels: &Labels,
+    spooled: &Spooled,
+    pool: &str,
+) -> Vec<Option<Routed>> {
     let stream = &spooled.stream;
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
-    let answer = plugins.on_route(&RouteInput {
+    let mut input = RouteInput {
         queue_id: spooled.id.to_string(),
-        reverse_path: String::new(),
-        domain: domain.to_owned(),
+        reverse_path: match &stored.submission.envelope.reverse_path {
+            ReversePath::Null => String::new(),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        },
+        domain: String::new(),
         class: class_name(stream.class).to_owned(),
         campaign: named(&stream.campaign),
         tenant: named(&stream.tenant),
-        pool: String::new(),
-        meta: Facts::default(),
-    });
-    let class = match answer.priority.as_deref() {
-        Some("transactional") => Class::Transactional,
-        Some("bulk") => Class::Bulk,
-        _ => stream.class,
+        pool: pool.to_owned(),
+        meta: meta(labels),
     };
-    Some(Routed {
-        stream: Stream { class, ..stream.clone() },
-        pool: answer.pool,
-        not_before: answer.not_before.map(Timestamp::from_secs),
-    })
+    let each = spooled.destinations.iter().map(|waiting| {
+        input.domain = waiting.domain.as_str().to_owned();
+        let answer = plugins.on_route(&input);
+        let class = match answer.priority.as_deref() {
+            Some("transactional") => Class::Transactional,
+            Some("bulk") => Class::Bulk,
+            _ => stream.class,
+        };
+        Some(Routed {
+            stream: Stream { class, ..stream.clone() },
+            pool: answer.pool,
+            not_before: answer.not_before.map(Timestamp::from_secs),
+        })
+    });
+    each.collect()
+}
+
+/// Names and values that whoever handed it in said beside it.
+fn meta(labels: &Labels) -> Facts {
+    let fields = labels.meta.iter().map(|(name, value)| (name.to_string(), (**value).into()));
+    Facts::new("meta", &fields.collect())
 }
 
 const fn class_name(class: Class) -> &'static str {
@@ -220,7 +240,7 @@ pub fn edited(message: &Bytes, edits: &HeaderEdits) -> Result<Bytes, Unbound> {
 ///
 /// # Errors
 /// It is not sent, or not now.
-pub fn last_look(plugins: &Plugins, job: &mut Job) -> Result<(), Unbound> {
+pub fn last_look(plugins: &Plugins, labels: &LabelCache, job: &mut Job) -> Result<(), Unbound> {
     if !plugins.takes(Hook::OnSend) {
         return Ok(());
     }
@@ -234,15 +254,24 @@ pub fn last_look(plugins: &Plugins, job: &mut Job) -> Result<(), Unbound> {
         subject: shown.subject,
         html: shown.html,
         text: shown.text,
-        meta: Facts::default(),
+        meta: meta(&labels.of(&job.stored)),
     });
     let by = verdict.by.unwrap_or_default();
     match verdict.fate {
+        // Somebody has looked at it, and let it go.
+        SendFate::Hold(_) if job.released => {
+            job.delivery.content.message = edited(message, &verdict.headers)?;
+            Ok(())
+        }
         SendFate::Go => {
             job.delivery.content.message = edited(message, &verdict.headers)?;
             Ok(())
         }
-        SendFate::Hold(why) => Err(unbound(4, 7, 0, &format!("held by the plugin {by}: {why}"))),
+        SendFate::Hold(why) => {
+            let (status, text) = (EnhancedStatus::new(4, 7, 0), format!("held by {by}: {why}"));
+            let diagnosis = Diagnosis::ours(status, Blame::Config, &text);
+            Err(Unbound::Held(Outcome::Deferred { scope: Scope::Message, diagnosis }))
+        }
         SendFate::Skip(why) => {
             let why = format!("not sent by the plugin {by}: {why}");
             Err(Unbound::Dropped(Dropped::Cancelled(why.into())))

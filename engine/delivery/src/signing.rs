@@ -11,6 +11,7 @@
 //! same ones.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -64,6 +65,8 @@ pub struct Tools {
 pub enum Unmade {
     /// It is not wanted any more.
     Dropped(Dropped),
+    /// A plugin wants somebody to look at it first.
+    Held(Outcome),
     /// It could not be written, or not signed.
     Failed(Outcome),
 }
@@ -89,6 +92,8 @@ pub struct Signing {
     underway: HashMap<QueueId, Vec<Job>>,
     kept: BTreeMap<QueueId, Kept>,
     kept_max: usize,
+    /// Messages that plugins held and somebody let go; they are not held again.
+    released: BTreeSet<QueueId>,
 }
 
 /// A message to be signed, and with what.
@@ -115,8 +120,15 @@ impl Signing {
         // Neither channel holds more than the scheduler has handed out.
         let (tell, told) = mpsc::unbounded_channel();
         let work = pool(threads, clock, &tell)?;
-        let (underway, kept) = (HashMap::new(), BTreeMap::new());
-        Ok((Self { tools, work, underway, kept, kept_max: SIGNATURES_MAX }, told))
+        let this = Self {
+            tools,
+            work,
+            underway: HashMap::new(),
+            kept: BTreeMap::new(),
+            kept_max: SIGNATURES_MAX,
+            released: BTreeSet::new(),
+        };
+        Ok((this, told))
     }
 
     /// Writes and signs with other tools from now on; what is under way keeps the old ones.
@@ -133,6 +145,10 @@ impl Signing {
     /// The try at once, if it needs no signature or has one already.
     pub fn sign(&mut self, mut job: Job) -> Option<Job> {
         let id = job.attempt.id;
+        if job.attempt.released {
+            self.released.insert(id);
+        }
+        job.released = self.released.contains(&id);
         job.alone = job.is_bound_late() || self.tools.plugins.takes(Hook::OnSend);
         if job.alone {
             self.hand_out(job);
@@ -194,6 +210,7 @@ impl Signing {
     /// The message is not tried again.
     pub fn forget(&mut self, id: QueueId) {
         self.kept.remove(&id);
+        self.released.remove(&id);
     }
 }
 
@@ -261,7 +278,7 @@ fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
             job.delivery.reverse_path = ReversePath::Mailbox(mailbox);
         }
     }
-    hooks::last_look(&tools.plugins, job).map_err(unmade)?;
+    hooks::last_look(&tools.plugins, tools.binder.labels(), job).map_err(unmade)?;
     // RFC 3463 3.8: X.7.5, cryptographic failure.
     sign::sign(&tools.keyring, &job.delivery.content, now)
         .map_err(|error| failed(4, 7, 5, &error.to_string()))
@@ -270,6 +287,7 @@ fn make(tools: &Tools, job: &mut Job, now: Timestamp) -> Result<Bytes, Unmade> {
 fn unmade(unbound: Unbound) -> Unmade {
     match unbound {
         Unbound::Dropped(dropped) => Unmade::Dropped(dropped),
+        Unbound::Held(outcome) => Unmade::Held(outcome),
         Unbound::Failed(outcome) => Unmade::Failed(outcome),
     }
 }

@@ -133,11 +133,13 @@ fn job(number: u64, domain: &str, late: &'static str) -> Job {
         source: SourceIndex(0),
         connection: Connection::New,
         number: 1,
+        released: false,
     };
     let stored = Arc::new(Stored { submission, unsettled: Vec::new() });
     let found = serde_json::Map::new();
     let refused = Vec::new();
-    Job { attempt, stored, delivery, refused, found, alone: false, written: None }
+    let (alone, released, written) = (false, false, None);
+    Job { attempt, stored, delivery, refused, found, alone, released, written }
 }
 
 fn head(job: &Job) -> String {

@@ -158,7 +158,7 @@ pub async fn run(
         let wait = steering::steer(&shared.rules, &connection.peer().host, &mut outcomes);
         let retry_after = hooks::reclassify(&shared.plugins, &job, &route.site, now, &mut outcomes);
         let remark = steering::remark(&shared.rules, &connection.peer().host, &outcomes);
-        let hints = Hints { retry_after: retry_after.or(wait), remark };
+        let hints = Hints { retry_after: retry_after.or(wait), remark, hold: false };
         let ends = shared.retired.load(Ordering::Relaxed) || live.is_asked_to_leave();
         let ready = connection.is_ready() && !ends;
         let free = ready.then(|| free.clone());

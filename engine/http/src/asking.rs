@@ -16,7 +16,19 @@ use crate::drafting::Addressee;
 use crate::fault::Fault;
 use crate::mail::Mail;
 
-/// The mailing as plugins want it.
+/// What becomes of a mailing that was let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is sent.
+    #[default]
+    Sent,
+    /// It waits until somebody has looked at it.
+    Held,
+    /// It is thrown away, for this reason.
+    Discarded(Box<str>),
+}
+
+/// The mailing as plugins want it, and what becomes of it.
 ///
 /// # Errors
 /// They do not let it in.
@@ -26,7 +38,7 @@ pub(crate) async fn look(
     addressees: &[Addressee],
     client: Option<IpAddr>,
     actor: &str,
-) -> Result<Mailing, Fault> {
+) -> Result<(Mailing, Fate), Fault> {
     let (raw, subject) = match &mailing.content {
         Content::Raw(octets) => (octets.clone(), String::new()),
         Content::Parts(parts) => (Bytes::new(), parts.subject.to_string()),
@@ -48,18 +60,26 @@ pub(crate) async fn look(
         auth: Some(actor.to_owned()),
         via: "http".to_owned(),
     };
-    let Some(asked) = mail.door.hooks.ask(input, raw).await else { return Ok(mailing) };
-    match asked.verdict {
-        Verdict::Accept => edited(mailing, &asked.headers),
-        Verdict::Reject { text, .. } => Err(refused(text)),
-        Verdict::Discard { .. } => Err(refused("a plugin does not want it".to_owned())),
-        Verdict::Defer { text, .. } => Err(Fault::no_room(&text)),
-        Verdict::Hold { .. } => Err(Fault::no_room("held for now, try again later")),
-    }
-}
-
-fn refused(text: String) -> Fault {
-    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "refused-by-plugin", text)
+    let Some(asked) = mail.door.hooks.ask(input, raw).await else {
+        return Ok((mailing, Fate::Sent));
+    };
+    let by = asked.by.unwrap_or_default();
+    let fate = match asked.verdict {
+        Verdict::Accept => Fate::Sent,
+        Verdict::Hold { why } => {
+            tracing::info!(by, why, "a plugin holds a mailing");
+            Fate::Held
+        }
+        Verdict::Discard { why } => {
+            Fate::Discarded(format!("discarded by the plugin {by}: {why}").into())
+        }
+        Verdict::Reject { text, .. } => {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return Err(Fault::new(status, "refused-by-plugin", text));
+        }
+        Verdict::Defer { text, .. } => return Err(Fault::no_room(&text)),
+    };
+    Ok((edited(mailing, &asked.headers)?, fate))
 }
 
 /// Octets of the words and files.

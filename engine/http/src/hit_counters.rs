@@ -41,6 +41,10 @@ pub struct HitCounters {
     pub unsubscribed: AtomicU64,
     /// Requests for what is none of ours.
     pub unknown_links: AtomicU64,
+    /// Hits that plugins left out.
+    pub discarded: AtomicU64,
+    /// Hits that plugins would have been asked about, and were not.
+    pub unseen: AtomicU64,
 }
 
 impl HitCounters {

@@ -1,5 +1,6 @@
 //! The pixel and counted links. Each fetch is an event with its raw facts and a verdict; nothing
-//! waits for the event to be on disk, and what machines fetch is kept, too.
+//! waits for the event to be on disk, and what machines fetch is kept, too, unless a plugin says
+//! otherwise.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -55,12 +56,12 @@ pub(crate) async fn open(
     headers: HeaderMap,
 ) -> Response {
     let Ok(Payload::Open(origin)) = verify(Kind::Open, &token, public.links.keys()) else {
-        HitCounters::one(&public.counters.unknown_links);
+        HitCounters::one(&public.scribe.counters.unknown_links);
         return no_such_link(&headers);
     };
     let asking = Asking { presence, method: &method, headers: &headers };
     let hit = hit(&public, &asking, &origin, Kind::Open, None);
-    public.counters.opens.count(hit.verdict);
+    public.scribe.counters.opens.count(hit.verdict);
     record(&public, &origin, What::Opened(Box::new(hit)));
     pages::sealed(([(header::CONTENT_TYPE, "image/gif")], PIXEL).into_response())
 }
@@ -75,12 +76,12 @@ pub(crate) async fn click(
 ) -> Response {
     let verified = verify(Kind::Click, &token, public.links.keys());
     let Ok(Payload::Click { origin, link, target }) = verified else {
-        HitCounters::one(&public.counters.unknown_links);
+        HitCounters::one(&public.scribe.counters.unknown_links);
         return no_such_link(&headers);
     };
     let asking = Asking { presence, method: &method, headers: &headers };
     let hit = Box::new(hit(&public, &asking, &origin, Kind::Click, Some(link)));
-    public.counters.clicks.count(hit.verdict);
+    public.scribe.counters.clicks.count(hit.verdict);
     let url = bounded(target.as_str(), URL_OCTETS_MAX);
     record(&public, &origin, What::Clicked { hit, link, url });
     if link == HONEYPOT_LINK {
@@ -91,7 +92,7 @@ pub(crate) async fn click(
 }
 
 fn record(public: &Public, origin: &Origin, what: What) {
-    public.events.record(&Event { at: public.clock.now(), id: origin.id, what });
+    public.scribe.hit(Event { at: public.clock.now(), id: origin.id, what });
 }
 
 fn hit(

@@ -27,6 +27,7 @@ use maily_events::suppression::SuppressError;
 use maily_events::suppression::Suppressions;
 
 use crate::event_id::EventId;
+use crate::inputs::text;
 use crate::place;
 use crate::reading::Reader;
 use crate::reading::Selection;
@@ -40,12 +41,13 @@ const AGAIN_IN: Duration = Duration::from_secs(5);
 pub const REST: Duration = Duration::from_secs(90 * 86_400);
 
 /// What it looks at.
-const TYPES: [EventType; 5] = [
+const TYPES: [EventType; 6] = [
     EventType::Delivered,
     EventType::Bounced,
     EventType::Expired,
     EventType::Complained,
     EventType::Unsubscribed,
+    EventType::Tagged,
 ];
 
 /// Who draws them.
@@ -73,6 +75,8 @@ enum Consequence {
     Strike,
     /// What counted before counts no more.
     Clear,
+    /// The bounce of this message was none of a dead address.
+    TakeBack,
 }
 
 impl Judge {
@@ -159,6 +163,17 @@ impl Judge {
                 }
                 Ok(())
             }
+            Consequence::TakeBack => {
+                // What somebody else said of the address, or another message, stays.
+                let known = self.suppressions.get(&subject);
+                let same = known.is_some_and(|known| {
+                    known.reason == SuppressionReason::Bounced && known.message == message
+                });
+                if same {
+                    self.suppressions.release(&subject).await?;
+                }
+                self.strikes.clear(&subject).await
+            }
             Consequence::Clear if self.strikes.is_empty() => Ok(()),
             Consequence::Clear => self.strikes.clear(&subject).await,
         }
@@ -171,8 +186,22 @@ fn consequence(event: &Event) -> Option<Consequence> {
         EventType::Complained => Some(Consequence::Suppress(SuppressionReason::Complained)),
         EventType::Unsubscribed => Some(Consequence::Suppress(SuppressionReason::Unsubscribed)),
         EventType::Bounced | EventType::Expired => of_failure(event),
+        EventType::Tagged => of_plugins(event),
         _ => None,
     }
+}
+
+/// What plugins decided about a report: their word stands in the log behind the report's own.
+fn of_plugins(event: &Event) -> Option<Consequence> {
+    let suppress = event.data.get("suppress")?.as_bool()?;
+    let reason = match EventType::of(text(event, "about")?)? {
+        EventType::Bounced | EventType::Expired if !suppress => return Some(Consequence::TakeBack),
+        EventType::Bounced | EventType::Expired => SuppressionReason::Bounced,
+        EventType::Complained => SuppressionReason::Complained,
+        EventType::Unsubscribed => SuppressionReason::Unsubscribed,
+        _ => return None,
+    };
+    suppress.then_some(Consequence::Suppress(reason))
 }
 
 fn of_failure(event: &Event) -> Option<Consequence> {
@@ -187,10 +216,6 @@ fn of_failure(event: &Event) -> Option<Consequence> {
         Class::Policy if reason.scope() == Scope::Recipient => Some(Consequence::Strike),
         _ => None,
     }
-}
-
-fn text<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
-    event.data.get(name)?.as_str()
 }
 
 #[cfg(test)]

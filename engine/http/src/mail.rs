@@ -20,6 +20,7 @@ use maily_plugins::set::Plugins;
 
 use crate::fault::Fault;
 use crate::reading::Reader;
+use crate::scribe::Scribe;
 
 /// The way of mail, as far as HTTP goes along it.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Mail {
     pub control: Control,
     /// What became of it.
     pub reader: Reader,
+    /// Who writes down what recipients did.
+    pub scribe: Scribe,
     /// Whether the daemon ends.
     pub draining: watch::Receiver<bool>,
     /// Who is asked along the way.

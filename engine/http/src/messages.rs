@@ -39,6 +39,7 @@ use maily_registry::withdrawals::Withdrawal;
 use crate::answer::Answer;
 use crate::answer::Outcome;
 use crate::asking;
+use crate::asking::Fate;
 use crate::body::Digested;
 use crate::drafting;
 use crate::drafting::Addressee;
@@ -111,8 +112,10 @@ pub(crate) async fn inject(
         Some(claimed) => mail.door.begun(claimed).await,
         None => None,
     };
-    let mailing = match begun.and_then(|octets| Mailing::decode(&octets).ok()) {
-        Some(mailing) => mailing,
+    let begun = begun.and_then(|begun| Some((Mailing::decode(&begun.mailing).ok()?, begun.held)));
+    let (mailing, fate) = match begun {
+        Some((mailing, true)) => (mailing, Fate::Held),
+        Some((mailing, false)) => (mailing, Fate::Sent),
         None => {
             let (registry, door) = (&shared.parts.registry, &mail.door);
             let unsubscribe = door.feedback.mailbox.as_ref();
@@ -136,9 +139,15 @@ pub(crate) async fn inject(
         not_before,
         expire_after: request.expire_after_secs.map(|secs| Duration::from_secs(secs.into())),
         origin: origin(&mailing, head.client, &principal),
+        held: fate == Fate::Held,
         claim,
     };
-    let ids = mail.door.inject(&mail.gate, injection).await.map_err(refused)?;
+    let ids = match fate {
+        Fate::Discarded(reason) => mail.door.discard(injection, &reason),
+        Fate::Sent | Fate::Held => {
+            mail.door.inject(&mail.gate, injection).await.map_err(refused)?
+        }
+    };
     Ok(taken(request.recipients, addressees, ids.into_iter(), &suppressed))
 }
 

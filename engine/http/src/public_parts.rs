@@ -6,12 +6,11 @@ use parking_lot::Mutex;
 
 use maily_core::clock::Clock;
 use maily_core::tracking::links::Links;
-use maily_events::recorder::Recorder;
 use maily_ingress::feedback::Feedback;
 use maily_spool::spool::Spool;
 
-use crate::hit_counters::HitCounters;
 use crate::recent::RecentHits;
+use crate::scribe::Scribe;
 
 /// What the routes for recipients stand on.
 pub struct Public {
@@ -21,12 +20,10 @@ pub struct Public {
     pub clock: Arc<dyn Clock>,
     /// Whether a message still waits.
     pub spool: Spool,
-    /// Where hits are written.
-    pub events: Recorder,
+    /// Who writes hits down, and counts them.
+    pub scribe: Scribe,
     /// What recipients tell us.
     pub feedback: Feedback,
     /// What was fetched of late.
     pub recent: Arc<Mutex<RecentHits>>,
-    /// Where it is counted.
-    pub counters: Arc<HitCounters>,
 }

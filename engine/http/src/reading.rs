@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lru::LruCache;
 use parking_lot::Mutex;
 use parking_lot::RwLock;
 
@@ -15,17 +13,15 @@ use maily_api::event::EventType;
 use maily_core::bounce::classify::Rules;
 use maily_core::clock::Timestamp;
 use maily_core::event;
-use maily_core::event::Labels;
 use maily_core::event::What;
 use maily_core::mail::id::QueueId;
-use maily_core::render::mailing::Mailing;
+use maily_delivery::labels::LabelCache;
 use maily_events::cursor::Cursor;
 use maily_events::feed::Feed;
 use maily_events::feed::FeedError;
 use maily_events::feed::Found;
 use maily_events::feed::PAGE_EVENTS_MAX;
 use maily_registry::name::Name;
-use maily_spool::body::Body;
 use maily_spool::spool::Spool;
 
 use crate::event_id::EventId;
@@ -35,8 +31,6 @@ use crate::telling;
 
 /// Pages of the log that are looked through for one answer.
 const PAGES_MAX: usize = 8;
-/// Mailings of which it is remembered what they say beside their words.
-const LABELS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 /// The acceptances of a batch are written when all of it is on disk, and its first messages may be
 /// delivered by then: what happened to a message that nothing is known of waits so long for it.
 const HELD_BACK: Duration = Duration::from_secs(10);
@@ -69,8 +63,8 @@ pub struct Reader {
     feed: Feed,
     spool: Spool,
     stories: Arc<Mutex<Stories>>,
-    /// What mailings say beside their words, by their names in the spool.
-    labels: Arc<Mutex<LruCache<[u8; 32], Arc<Labels>>>>,
+    /// What mailings say beside their words.
+    labels: LabelCache,
     /// What replies mean.
     rules: Arc<RwLock<Arc<Rules>>>,
 }
@@ -90,7 +84,7 @@ struct Answering<'a> {
 impl Reader {
     /// A reader of this log, about messages of this spool; replies are read by these rules.
     pub fn new(feed: Feed, spool: Spool, rules: Arc<Rules>) -> Self {
-        let labels = Arc::new(Mutex::new(LruCache::new(LABELS_MAX)));
+        let labels = LabelCache::new(spool.clone());
         let rules = Arc::new(RwLock::new(rules));
         Self { feed, spool, stories: Arc::default(), labels, rules }
     }
@@ -150,6 +144,21 @@ impl Reader {
     }
 
     /// Whether an event may be wanted, as far as is known; learns from it what there is to learn.
+    /// An event that is not in the log yet, as it will be told; none if nothing is known of its
+    /// message. Blocks.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub fn about(&self, event: event::Event, now: Timestamp) -> Result<Option<Event>, FeedError> {
+        let (id, rules) = (event.id, Arc::clone(&self.rules.read()));
+        let (start, end) = (Cursor::OLDEST, Cursor::OLDEST);
+        let found = [Found { start, end, event }];
+        let known = self.look_up(&found, now)?;
+        let Some(story) = known.get(&id).and_then(Option::as_deref) else { return Ok(None) };
+        let [found] = &found;
+        Ok(telling::tell(found, Some(story), &rules).into_iter().next().map(|(_, told)| told))
+    }
+
     fn may_be(&self, event: &event::Event, selection: &Selection) -> bool {
         let mut stories = self.stories.lock();
         if let What::Accepted(accepted) = &event.what {
@@ -204,23 +213,7 @@ impl Reader {
     fn waiting(&self, id: QueueId) -> Option<Story> {
         let stored = self.spool.hot(id);
         let stored = stored.or_else(|| self.spool.get(id).ok())?;
-        let labels = match &stored.submission.body {
-            Body::Template { template, .. } => self.labels(template),
-            Body::Stored(_) => Arc::default(),
-        };
-        Some(Story::of_stored(&stored, labels))
-    }
-
-    fn labels(&self, template: &[u8; 32]) -> Arc<Labels> {
-        if let Some(labels) = self.labels.lock().get(template) {
-            return Arc::clone(labels);
-        }
-        let octets = self.spool.template(template).ok();
-        let mailing = octets.and_then(|octets| Mailing::decode(&octets).ok());
-        let Some(Mailing { tags, meta, .. }) = mailing else { return Arc::default() };
-        let labels = Arc::new(Labels { tags, meta });
-        self.labels.lock().put(*template, Arc::clone(&labels));
-        labels
+        Some(Story::of_stored(&stored, self.labels.of(&stored)))
     }
 }
 

@@ -150,6 +150,7 @@ fn step(event: &Event, recipients: &[String]) -> Step {
             vec![told.text.to_string()],
         ),
         What::Complained(told) => ("complained", name(told.recipient), Vec::new()),
+        What::Tagged(told) => ("tagged", told.to_string(), Vec::new()),
     };
     Step {
         at: event.at.to_string(),

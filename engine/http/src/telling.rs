@@ -29,6 +29,7 @@ use crate::words;
 pub fn project<'a>(what: &'a What, story: Option<&'a Story>) -> Option<&'a str> {
     match what {
         What::Unsubscribed(told) => Some(&told.project),
+        What::Tagged(told) => Some(&*told.project).filter(|name| !name.is_empty()),
         _ => story.and_then(|story| story.project.as_deref()),
     }
 }
@@ -48,6 +49,7 @@ pub fn fits(what: &What, types: &[EventType]) -> bool {
             What::Suppressed { .. } => one(EventType::Suppressed),
             What::Returned(told) => one(came_back(told)),
             What::Complained(_) => one(EventType::Complained),
+            What::Tagged(_) => one(EventType::Tagged),
         }
 }
 
@@ -105,6 +107,16 @@ pub fn tell(found: &Found, story: Option<&Story>, rules: &Rules) -> Vec<(EventId
         What::Complained(told) => {
             let more = json!({ "complaint": told.kind, "by": told.by });
             teller.all([(EventType::Complained, Some(told.recipient), more)])
+        }
+        What::Tagged(told) => {
+            let more = json!({
+                "recipient": told.mailbox.to_string(),
+                "about": told.about,
+                "tags": told.tags,
+                "suppress": told.suppress,
+                "by": told.by,
+            });
+            teller.all([(EventType::Tagged, None, more)])
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::public_parts::Public;
 fn wish(public: &Public, token: &str) -> Option<Wish> {
     let wish = Wish::of_token(token, &public.links);
     if wish.is_none() {
-        HitCounters::one(&public.counters.unknown_links);
+        HitCounters::one(&public.scribe.counters.unknown_links);
     }
     wish
 }
@@ -49,7 +49,7 @@ pub(crate) async fn unsubscribe(
         tracing::error!(%error, "somebody could not be unsubscribed");
         return Page::NotNow.answer(language);
     }
-    HitCounters::one(&public.counters.unsubscribed);
+    HitCounters::one(&public.scribe.counters.unsubscribed);
     Page::Done(&who, &list).answer(language)
 }
 

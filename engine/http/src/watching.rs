@@ -6,32 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::Map;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use maily_api::event::Event;
-use maily_api::event::EventType;
 use maily_core::clock::Clock;
-use maily_core::event::SuppressionReason;
-use maily_core::mail::address::Mailbox;
 use maily_delivery::asking::Asker;
-use maily_events::suppression::Said;
-use maily_events::suppression::Subject;
-use maily_events::suppression::Suppressions;
+use maily_plugins::answer::ReportAnswer;
 use maily_plugins::call::Outcome;
 use maily_plugins::hook::Hook;
-use maily_plugins::input::Contact;
 use maily_plugins::input::EventInput;
 use maily_plugins::input::Facts;
 use maily_plugins::input::ReportInput;
-use maily_plugins::input::TrackInput;
 
 use crate::event_id::EventId;
+use crate::inputs;
 use crate::place;
 use crate::reading::Reader;
 use crate::reading::Selection;
 use crate::reading::Told;
+use crate::scribe::Said;
+use crate::scribe::Scribe;
 
 /// Events that are told before the place is written down.
 const EVENTS_AT_ONCE: usize = 100;
@@ -44,8 +38,7 @@ const AGAIN_IN: Duration = Duration::from_secs(5);
 /// So often the same is told; then it is left.
 const TRIES_MAX: u32 = 10;
 /// The hooks that are told of events.
-const HOOKS: [Hook; 5] =
-    [Hook::OnEvent, Hook::OnBounce, Hook::OnComplaint, Hook::OnUnsubscribe, Hook::OnTrack];
+const HOOKS: [Hook; 4] = [Hook::OnEvent, Hook::OnBounce, Hook::OnComplaint, Hook::OnUnsubscribe];
 
 /// What tells plugins.
 pub struct Watcher {
@@ -53,8 +46,8 @@ pub struct Watcher {
     pub asker: Asker,
     /// Where events are.
     pub reader: Reader,
-    /// Whom plugins have not written to any more.
-    pub suppressions: Suppressions,
+    /// Who writes down what they say.
+    pub scribe: Scribe,
     /// What the time is.
     pub clock: Arc<dyn Clock>,
     /// The file that says how far it has come.
@@ -130,7 +123,8 @@ impl Watcher {
         if events.is_empty() || !self.asker.plugins.takes(Hook::OnEvent) {
             return;
         }
-        let facts: Vec<_> = events.iter().map(|event| facts(event)).collect();
+        let facts = events.iter().map(|event| Facts::new("event", &inputs::facts(event)));
+        let facts: Vec<_> = facts.collect();
         for _ in 0..TRIES_MAX {
             let call = self.asker.plugins.on_event(EventInput { events: facts.clone() });
             match self.asker.run(call).await {
@@ -146,79 +140,32 @@ impl Watcher {
 
     async fn tell_one(&self, event: &Event) {
         let plugins = &self.asker.plugins;
-        let (report, call) = match event.kind {
-            EventType::Opened | EventType::Clicked if plugins.takes(Hook::OnTrack) => {
-                let input = TrackInput { event: facts(event), contact: contact(event) };
-                let _answer = self.asker.run(plugins.on_track(input)).await;
-                return;
-            }
-            EventType::Bounced | EventType::Expired if plugins.takes(Hook::OnBounce) => {
-                let hard = event.data.get("hard").and_then(Value::as_bool) == Some(true);
-                let kind = if hard { "hard" } else { "soft" };
-                let reason = SuppressionReason::Bounced;
-                (reason, plugins.on_bounce(report(event, kind)))
-            }
-            EventType::Complained if plugins.takes(Hook::OnComplaint) => {
-                let how = text(event, "complaint").unwrap_or_default();
-                let reason = SuppressionReason::Complained;
-                (reason, plugins.on_complaint(report(event, &how)))
-            }
-            EventType::Unsubscribed if plugins.takes(Hook::OnUnsubscribe) => {
-                let how = text(event, "how").unwrap_or_default();
-                let reason = SuppressionReason::Unsubscribed;
-                (reason, plugins.on_unsubscribe(report(event, &how)))
-            }
-            _ => return,
+        let takes = |hook| plugins.takes(hook).then(|| report(hook, event)).flatten();
+        let said = if let Some(input) = takes(Hook::OnBounce) {
+            let outcome = self.asker.run(plugins.on_bounce(input)).await;
+            outcome.map(|Outcome { answer, by, .. }| {
+                let suppress = answer.decision();
+                Said { tags: answer.tags, suppress, by }
+            })
+        } else if let Some(input) = takes(Hook::OnComplaint) {
+            self.asker.run(plugins.on_complaint(input)).await.map(said)
+        } else if let Some(input) = takes(Hook::OnUnsubscribe) {
+            self.asker.run(plugins.on_unsubscribe(input)).await.map(said)
+        } else {
+            None
         };
-        let Some(outcome) = self.asker.run(call).await else { return };
-        if outcome.answer.suppress == Some(true) {
-            self.suppress(event, report).await;
-        }
-    }
-
-    /// A plugin wants a recipient of a project not to be written to any more.
-    async fn suppress(&self, event: &Event, reason: SuppressionReason) {
-        let mailbox = text(event, "recipient").and_then(|text| Mailbox::parse(&text).ok());
-        let (Some(mailbox), Some(project)) = (mailbox, &event.project) else { return };
-        let message = text(event, "message").and_then(|id| id.parse().ok());
-        let said = Said { at: self.clock.now(), reason, message, until: None };
-        let subject = Subject::new(project, "", &mailbox);
-        if let Err(error) = self.suppressions.suppress(&subject, said).await {
-            tracing::error!(%error, project, "what a plugin wants suppressed could not be written");
+        if let Some(said) = said {
+            self.scribe.tag(event, said);
         }
     }
 }
 
-/// An event as plugins see it: `type`, `id`, `time`, `project`, and all that belongs to its type.
-fn facts(event: &Event) -> Facts {
-    let mut all = event.data.as_object().cloned().unwrap_or_default();
-    for (name, value) in [
-        ("id", Value::from(event.id.as_str())),
-        ("type", Value::from(event.kind.name())),
-        ("time", Value::from(event.time.as_str())),
-        ("project", Value::from(event.project.clone())),
-    ] {
-        all.insert(name.to_owned(), value);
-    }
-    Facts::new("event", &all)
+fn said(outcome: Outcome<ReportAnswer>) -> Said {
+    let Outcome { answer, by, .. } = outcome;
+    Said { tags: answer.tags, suppress: answer.suppress.then_some(true), by }
 }
 
-fn contact(event: &Event) -> Contact {
-    Contact::new(&text(event, "recipient").unwrap_or_default(), Map::new())
-}
-
-fn report(event: &Event, kind: &str) -> ReportInput {
-    ReportInput {
-        recipient: text(event, "recipient").unwrap_or_default(),
-        kind: kind.to_owned(),
-        status: text(event, "status"),
-        text: text(event, "text").unwrap_or_default(),
-        contact: contact(event),
-        message_id: text(event, "message"),
-        campaign: text(event, "campaign"),
-    }
-}
-
-fn text(event: &Event, name: &str) -> Option<String> {
-    event.data.get(name)?.as_str().map(str::to_owned)
+/// What a hook is given of an event; none if it is not about it.
+fn report(hook: Hook, event: &Event) -> Option<ReportInput> {
+    serde_json::from_value(inputs::of(hook, event)?).ok()
 }

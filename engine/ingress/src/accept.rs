@@ -74,11 +74,10 @@ impl FrontDoor {
         if transaction.trusted && !matches!(fate, Fate::Discarded(_)) {
             match Wishes::read(&transaction.message) {
                 Ok(None) => {}
-                // It becomes a mail for each recipient: whoever sends it keeps it meanwhile.
-                Ok(Some(_)) if fate == Fate::Held => return hooks::held(),
                 Ok(Some(wishes)) => {
                     let stream = stream(header, transaction.trusted, user);
-                    let letter = Letter { message, wishes, stream, client };
+                    let held = fate == Fate::Held;
+                    let letter = Letter { message, wishes, stream, client, held };
                     return self.adopt(letter, transaction).await;
                 }
                 Err(fault) => return adopting::refusal(&[fault]),

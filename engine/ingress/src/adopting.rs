@@ -37,6 +37,8 @@ pub(crate) struct Letter {
     pub(crate) stream: Stream,
     /// From where it came.
     pub(crate) client: IpAddr,
+    /// A plugin wants somebody to look at it first.
+    pub(crate) held: bool,
 }
 
 /// What a letter comes to: the encoded mailing, whether it needs SMTPUTF8, and each recipient with
@@ -100,7 +102,7 @@ impl FrontDoor {
     /// Takes a message for each recipient of a transaction; gives the reply to the end of data.
     pub(crate) async fn adopt(&self, letter: Letter, transaction: Transaction) -> Reply {
         let unsubscribe = self.feedback.mailbox.clone();
-        let (stream, client) = (letter.stream.clone(), letter.client);
+        let (stream, client, held) = (letter.stream.clone(), letter.client, letter.held);
         let mut envelope = transaction.envelope;
         let recipients = std::mem::take(&mut envelope.recipients);
         // Templates are compiled, which takes a while.
@@ -128,6 +130,7 @@ impl FrontDoor {
                 user: transaction.user.unwrap_or_default(),
                 tls: transaction.tls,
             },
+            held,
             claim: None,
         };
         match self.inject_admitted(injection).await {

@@ -73,11 +73,6 @@ pub fn refusal(verdict: &Verdict) -> Option<Reply> {
     })
 }
 
-/// The reply to a message that a plugin holds and that cannot be held here.
-pub fn held() -> Reply {
-    Reply::new(451, EnhancedStatus::new(4, 7, 1), "held for now, try again later")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +84,6 @@ mod tests {
         assert_eq!(said(&reject("5.7.9")).unwrap().trim(), "550 5.7.9 no");
         assert_eq!(said(&reject("4.7.9")).unwrap().trim(), "550 5.7.1 no");
         assert_eq!(said(&reject("x")).unwrap().trim(), "550 5.7.1 no");
-        assert!(held().to_string().starts_with("451 4.7.1 held"));
         assert_eq!(said(&Verdict::Hold { why: "no link".into() }), None);
         assert_eq!(said(&Verdict::Accept), None);
         assert_eq!(said(&Verdict::Discard { why: "spam".into() }), None);

@@ -44,6 +44,8 @@ pub struct Injection {
     pub expire_after: Option<Duration>,
     /// By what door it came.
     pub origin: Origin,
+    /// It waits until somebody has looked at it, or it expires.
+    pub held: bool,
     /// The key in hand by which it is known when it comes again, from [`FrontDoor::claim`].
     pub claim: Option<Claimed>,
 }
@@ -54,6 +56,15 @@ pub struct Claimed {
     hold: Hold,
     /// What is known of it, if a part of its mail was put before.
     known: Option<KeyState>,
+}
+
+/// What was taken of a request before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The encoded mailing.
+    pub mailing: Bytes,
+    /// Whether it waits until somebody has looked at it.
+    pub held: bool,
 }
 
 /// What is to be done with a request that has a key.
@@ -138,17 +149,36 @@ impl FrontDoor {
         })
     }
 
-    /// The encoded mailing of those messages of a request that were taken before, as long as one of
-    /// them waits: the rest must be sent the same. Reads the disk.
-    pub async fn begun(&self, claimed: &Claimed) -> Option<Bytes> {
+    /// Throws away a message for each recipient, for this reason, and says in the log that it did;
+    /// gives their ids. A key is not kept: the same request is looked at anew.
+    pub fn discard(&self, injection: Injection, reason: &str) -> Vec<QueueId> {
+        let now = self.clock.now();
+        let count = injection.recipients.len() as u32;
+        let first = self.ids.lock().block(now, count);
+        let each = (0..count).filter_map(|number| {
+            let id = first.after(number);
+            let accepted = self.accepted(&injection, id, number)?;
+            Counters::one(&self.counters.by_plugin);
+            self.note_discarded(now, id, accepted, reason.into());
+            Some(id)
+        });
+        each.collect()
+    }
+
+    /// Those messages of a request that were taken before, as long as one of them waits: the rest
+    /// must be sent the same. Reads the disk.
+    pub async fn begun(&self, claimed: &Claimed) -> Option<Begun> {
         let state = claimed.known.clone()?;
         let spool = self.spool.clone();
         let find = move || {
             let taken = (0..state.count).filter(|number| !state.missing.contains(number));
             let mut waiting = taken.map(|number| state.first.after(number));
             let stored = spool.get(waiting.find(|id| spool.contains(*id))?).ok()?;
+            let held = stored.submission.due == Some(stored.submission.expires_at);
             match &stored.submission.body {
-                Body::Template { template, .. } => spool.template(template).ok(),
+                Body::Template { template, .. } => {
+                    Some(Begun { mailing: spool.template(template).ok()?, held })
+                }
                 Body::Stored(_) => None,
             }
         };
@@ -206,11 +236,14 @@ impl FrontDoor {
         envelope.smtputf8 |= !recipient.forward_path.0.is_ascii();
         envelope.recipients = vec![recipient.clone()];
         let begins = injection.not_before.map_or(now, |due| due.max(now));
+        let expires_at = begins + injection.expire_after.unwrap_or(self.expire_after);
+        let later = injection.not_before.filter(|due| *due > now);
         Some(Submission {
             id,
             accepted_at: now,
-            expires_at: begins + injection.expire_after.unwrap_or(self.expire_after),
-            due: injection.not_before.filter(|due| *due > now),
+            expires_at,
+            // Due when it expires: it waits until somebody lets it go.
+            due: if injection.held { Some(expires_at) } else { later },
             envelope,
             stream: injection.stream.clone(),
             body: Body::Template { template, variables: binding.clone() },
@@ -218,18 +251,21 @@ impl FrontDoor {
     }
 
     fn taken(&self, injection: &Injection, id: QueueId, number: u32, now: Timestamp) {
-        let Some((recipient, binding)) = injection.recipients.get(number as usize) else { return };
-        let octets = binding.len() as u64;
-        self.counters.taken(1, octets);
-        let accepted = Accepted {
+        let Some(accepted) = self.accepted(injection, id, number) else { return };
+        self.counters.taken(1, accepted.octets);
+        self.note(now, id, accepted);
+    }
+
+    fn accepted(&self, injection: &Injection, id: QueueId, number: u32) -> Option<Accepted> {
+        let (recipient, binding) = injection.recipients.get(number as usize)?;
+        Some(Accepted {
             reverse_path: injection.envelope.reverse_path.clone(),
             recipients: vec![recipient.forward_path.clone()],
             message_id: format!("{id}@{}", self.hostname).into(),
-            octets,
+            octets: binding.len() as u64,
             stream: injection.stream.clone(),
             origin: injection.origin.clone(),
-        };
-        self.note(now, id, accepted);
+        })
     }
 
     fn not_stored(&self, error: &PutError) -> Refusal {

@@ -289,7 +289,7 @@ impl Fronts {
             seats: seats(config),
             records: records.clone(),
             recent: Arc::default(),
-            hits: Arc::default(),
+            hits: Arc::clone(&mail.scribe.counters),
             mail,
             clock: Arc::clone(clock),
             live: Vec::new(),
@@ -351,10 +351,9 @@ impl Fronts {
             links: records.links.clone()?,
             clock: Arc::clone(&self.clock),
             spool: self.mail.door.spool.clone(),
-            events: self.mail.door.events.clone(),
+            scribe: self.mail.scribe.clone(),
             feedback: records.feedback([None, None], &self.mail.door.events, &self.clock),
             recent: Arc::clone(&self.recent),
-            counters: Arc::clone(&self.hits),
         })
     }
 

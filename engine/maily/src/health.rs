@@ -220,6 +220,10 @@ impl Health {
             text.counter("maily_unsubscribed_total", help, read(&hits.unsubscribed));
             let help = "Requests with a token that is none of ours.";
             text.counter("maily_unknown_links_total", help, read(&hits.unknown_links));
+            let help = "Opens and clicks that plugins left out.";
+            text.counter("maily_hits_discarded_total", help, read(&hits.discarded));
+            let help = "Opens and clicks that were kept without the plugins that take them.";
+            text.counter("maily_hits_unseen_total", help, read(&hits.unseen));
         }
         let Some(meters) = &self.meters else { return };
         let readings = meters.read();

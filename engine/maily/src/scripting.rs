@@ -14,6 +14,7 @@ use maily_core::clock::{Clock, Timestamp};
 use maily_delivery::asking::Asker;
 use maily_egress::post::Poster;
 use maily_http::mail::Mail;
+use maily_http::scribe::Hits;
 use maily_http::watching::Watcher;
 use maily_plugins::gathering::{Options, Reloaded};
 use maily_plugins::input::TimerInput;
@@ -155,6 +156,7 @@ impl Scripts {
         &self,
         config: &Config,
         mail: &Mail,
+        hits: Hits,
         clock: &Arc<dyn Clock>,
         tasks: &mut JoinSet<()>,
     ) {
@@ -164,12 +166,13 @@ impl Scripts {
         let watcher = Watcher {
             asker: self.asker.clone(),
             reader: mail.reader.clone(),
-            suppressions: mail.suppressions.clone(),
+            scribe: mail.scribe.clone(),
             clock: Arc::clone(clock),
             place: config.plugins.state.join("place"),
             draining,
         };
         tasks.spawn(watcher.run());
+        tasks.spawn(hits.run(self.asker.clone(), mail.reader.clone(), mail.draining.clone()));
     }
 }
 

@@ -32,6 +32,7 @@ use maily_http::mail::Mail;
 use maily_http::orders;
 use maily_http::orders::Orders;
 use maily_http::reading::Reader;
+use maily_http::scribe::{Hits, Scribe};
 use maily_ingress::listener;
 use maily_ingress::listener::Listener;
 use maily_journal::journal::Options as JournalOptions;
@@ -94,11 +95,11 @@ impl Daemon {
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let (queue, queued) = mpsc::channel(QUEUE_LENGTH);
         let spool = open_spool(config, queue)?;
-        let events = open_events(config)?;
+        let (events, counters) = (open_events(config)?, Arc::new(Counters::default()));
         let (drain, draining) = watch::channel(false);
         let (stage, stages) = watch::channel(Stage::Running);
-        let counters = Arc::new(Counters::default());
-        let (mut sessions, mut tasks) = (JoinSet::new(), JoinSet::new());
+        let (mut sessions, mut watching) = (JoinSet::new(), JoinSet::new());
+        let mut tasks = JoinSet::new();
         let scripts = scripting::open(config, &clock)?;
         let asker = scripts.asker.clone();
         let records = Records::open(config, &clock).await?;
@@ -123,9 +124,9 @@ impl Daemon {
         tasks.spawn(Dispatcher::run(parts, queued, stages));
         let (smtp, listeners) = receive(config, &receiving, &draining, &mut sessions)?;
         let delivery = Delivery { control: &control, counters: &counters };
-        let mail = mail(config, &receiving, delivery, &events, &records, &asker, &draining);
-        let mut watching = JoinSet::new();
-        scripts.serve(config, &mail, &clock, &mut watching);
+        let of = (&events, &clock);
+        let (mail, hits) = mail(config, &receiving, delivery, of, &records, &asker, &draining);
+        scripts.serve(config, &mail, hits, &clock, &mut watching);
         watching.spawn(records.judge(config, &mail, &clock)?.run());
         carry_out(&records, &control, &clock, &mut watching);
         let mut fronts = Fronts::bind(config, &clock, &records, mail)?;
@@ -366,12 +367,13 @@ fn mail(
     config: &Config,
     receiving: &Receiving,
     delivery: Delivery<'_>,
-    events: &Recorder,
+    (events, clock): (&Recorder, &Arc<dyn Clock>),
     records: &Records,
     asker: &Asker,
     draining: &watch::Receiver<bool>,
-) -> Mail {
-    Mail {
+) -> (Mail, Hits) {
+    let (scribe, hits) = Scribe::new(events.clone(), Arc::clone(&asker.plugins), Arc::clone(clock));
+    let mail = Mail {
         door: receiving.door().clone(),
         gate: receiving.gate(),
         control: delivery.control.clone(),
@@ -382,13 +384,15 @@ fn mail(
         ),
         draining: draining.clone(),
         plugins: Arc::clone(&asker.plugins),
+        scribe,
         sent: Arc::clone(delivery.counters),
         seats: receiving.seats(),
         folder: config.spool.folder.clone(),
         log: config.events.folder.clone(),
         suppressions: records.suppressions.clone(),
         sessions: receiving.sessions(),
-    }
+    };
+    (mail, hits)
 }
 
 fn open_events(config: &Config) -> Result<Recorder, Failure> {

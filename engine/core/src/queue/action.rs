@@ -92,6 +92,24 @@ pub struct Attempt {
     pub connection: Connection,
     /// Which try it is; the first is 1.
     pub number: u32,
+    /// A plugin held it, and somebody let it go.
+    pub released: bool,
+}
+
+impl Attempt {
+    /// What stands for an attempt where none was made, as nobody was to be tried.
+    pub const fn none_of(id: QueueId, domain: Domain) -> Self {
+        Self {
+            ticket: Ticket::NONE,
+            id,
+            domain,
+            lane: LaneId::NONE,
+            source: SourceIndex(0),
+            connection: Connection::Free,
+            number: 0,
+            released: false,
+        }
+    }
 }
 
 /// What is done about an attempt's outcomes.

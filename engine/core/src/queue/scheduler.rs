@@ -227,6 +227,11 @@ impl Scheduler {
         }
     }
 
+    /// The name of the pool by which a tenant's mail goes where nobody says otherwise.
+    pub fn pool_for(&self, tenant: &str) -> &str {
+        self.policy.pool_name(self.policy.pool_of(tenant))
+    }
+
     /// What to do now; none until [`Scheduler::poll_timeout`] or the next call.
     pub fn poll(&mut self, now: Timestamp) -> Option<Action> {
         let mut steps = STEPS_MAX;
@@ -316,7 +321,11 @@ impl Scheduler {
             }
         }
         let remark = hints.remark.or_else(|| said.map(Remark::of));
-        let mark = remark.map_or(UNSAID, |remark| self.note(now, remark));
+        let mark = match remark {
+            _ if hints.hold => QUARANTINED,
+            Some(remark) => self.note(now, remark),
+            None => UNSAID,
+        };
         let lane = self.lane_of(ticket);
         let entry = self.land(now, ticket, health, mark)?;
         let [delivered, deferred, bounced] = counts;
@@ -324,8 +333,12 @@ impl Scheduler {
         let attempts = entry.attempts.saturating_add(1);
         let chance = self.random();
         let plan = || self.policy.retry.delay(u32::from(attempts), chance);
-        let due = now + hints.retry_after.unwrap_or_else(plan);
-        let stays = due < entry.expires_at;
+        let due = match hints.hold {
+            // Due when it expires: it waits until somebody lets it go.
+            true => entry.expires_at,
+            false => now + hints.retry_after.unwrap_or_else(plan),
+        };
+        let stays = due < entry.expires_at || hints.hold && now < due;
         let retry = if stays { Settlement::Retry(due) } else { Settlement::Expire };
         if again && stays {
             self.entries.change(ticket.0, |entry| {
@@ -417,12 +430,14 @@ pub struct Hints {
     pub retry_after: Option<Duration>,
     /// What was said, as a rule reads it.
     pub remark: Option<Remark>,
+    /// It waits until somebody has looked at it, or it expires.
+    pub hold: bool,
 }
 
 /// What is known of a new entry that has to wait: what was said before is not.
 fn waits_for(new: &NewEntry<'_>) -> Mark {
     match new.attempts {
-        0 if new.due >= new.expires_at => QUARANTINED,
+        _ if new.due >= new.expires_at => QUARANTINED,
         0 => LATER,
         _ => UNSAID,
     }

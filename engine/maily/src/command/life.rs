@@ -193,6 +193,7 @@ impl Life {
                 What::Accepted(_)
                 | What::Returned(_)
                 | What::Complained(_)
+                | What::Tagged(_)
                 | What::Reported { .. }
                 | What::Opened(_)
                 | What::Clicked { .. }

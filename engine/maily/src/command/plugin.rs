@@ -91,7 +91,7 @@ pub async fn run(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<Exit, F
         What::Check(arguments) => checking::check(arguments, clock),
         What::Test(arguments) => testing::test(arguments, clock),
         What::Bench(arguments) => measuring::bench(arguments, clock),
-        What::Replay(arguments) => replaying::replay(arguments, clock),
+        What::Replay(arguments) => replaying::replay(arguments, clock).await,
         What::Run(arguments) => trying::run(arguments, clock),
         What::Doc { folder, definitions } => reading::doc(folder.as_deref(), *definitions),
         What::List { folder, json } => reading::list(folder, *json),

@@ -98,6 +98,7 @@ fn text(life: &Life, indent: &str) -> String {
             What::Complained(told) => {
                 out += &format!("{head} {}\n", tracked::complained_text(life, told));
             }
+            What::Tagged(told) => out += &format!("{head} tagged {}\n", shown(&told.to_string())),
             What::Suppressed { recipient, reason } => {
                 let name = shown(&life.name(*recipient));
                 out += &format!("{head} suppressed {name}: {}\n", tracked::reason_word(*reason));
@@ -197,6 +198,14 @@ fn event_object(life: &Life, event: &Event) -> Value {
             "what": "complained",
             "recipient": life.name(told.recipient),
             "complaint": told.kind,
+            "by": told.by,
+        }),
+        What::Tagged(told) => json!({
+            "what": "tagged",
+            "recipient": told.mailbox.to_string(),
+            "about": told.about,
+            "tags": told.tags,
+            "suppress": told.suppress,
             "by": told.by,
         }),
         What::Suppressed { recipient, reason } => json!({

@@ -20,6 +20,7 @@ use crate::queue::lane::Health;
 use crate::queue::ledger::Standing;
 use crate::queue::policy::SourceIndex;
 use crate::queue::remark::Mark;
+use crate::queue::remark::QUARANTINED;
 use crate::queue::scheduler::Alarm;
 use crate::queue::scheduler::LEAVING_MAX;
 use crate::queue::scheduler::LOOKUPS_MAX;
@@ -330,7 +331,9 @@ impl Scheduler {
         self.in_flight += 1;
         let (ticket, lane) = (Ticket(key), LaneId(lane));
         let number = u32::from(entry.attempts).saturating_add(1);
-        Some(Attempt { ticket, id: entry.id, domain, lane, source, connection, number })
+        // What is held is not handed out: somebody let it go.
+        let released = entry.mark == QUARANTINED;
+        Some(Attempt { ticket, id: entry.id, domain, lane, source, connection, number, released })
     }
 
     /// Takes an entry back from the driver and lets its lane learn from it.
