@@ -99,6 +99,7 @@ mod tests {
     use maily_core::event::Hit;
     use maily_core::event::Origin;
     use maily_core::event::SuppressionReason;
+    use maily_core::event::Tagged;
     use maily_core::event::Unsubscribed;
     use maily_core::event::UnsubscribedBy;
     use maily_core::event::Verdict;
@@ -227,5 +228,19 @@ mod tests {
         let (recipient, reason) = (RecipientIndex(1), SuppressionReason::Bounced);
         assert_eq!(suppressed.what, What::Suppressed { recipient, reason });
         assert!(events.iter().all(|event| event.id == QueueId::from_u64(77)));
+    }
+
+    #[test]
+    fn what_plugins_said_is_read_as_it_was_written_by_the_first_version_that_told_it() {
+        let events = written_before(include_bytes!("../../../fuzz/seeds/event/9"));
+        let told = Tagged {
+            project: "shop".into(),
+            mailbox: Mailbox::parse("ann@example.net").unwrap(),
+            about: "message.bounced".into(),
+            tags: vec!["doubted".into()],
+            suppress: Some(false),
+            by: vec!["doubter@1.0.0".into()],
+        };
+        assert_eq!(events[0].what, What::Tagged(Box::new(told)));
     }
 }

@@ -800,6 +800,33 @@ fn each_waiting_message_has_one_cause_with_its_words() {
 }
 
 #[test]
+fn what_a_plugin_holds_waits_until_it_is_released_and_says_then_that_it_was() {
+    let mut world = World::new(Policy::default());
+    world.put("a.example", &tenant("x"), 1);
+    let attempt = world.poll().remove(0);
+    assert!(!attempt.released);
+    let hints = Hints { hold: true, ..Hints::default() };
+    let outcome = deferred(Scope::Message);
+    let verdict = world.scheduler.report_with(world.now, attempt.ticket, [&outcome], hints);
+    assert_eq!(verdict.unwrap().of(&outcome), Settlement::Retry(EXPIRY));
+    world.scheduler.on_free(attempt.lane);
+    assert_eq!(causes(&world, ""), [("plugin", 1)]);
+    assert_eq!(world.scheduler.retry(world.now, &selector("")), 0, "it is no failure");
+    assert_eq!(world.scheduler.release(world.now, &selector("")), 1);
+    world.now = world.now + seconds(1);
+    let attempt = world.poll().remove(0);
+    assert!(attempt.released);
+    world.done(&attempt);
+    // Read anew from disk, it is held as before.
+    let (domain, stream) = (&Domain::parse("a.example").unwrap(), &tenant("x"));
+    let id = QueueId::from_u64(99);
+    let (attempts, due, recipients) = (1, EXPIRY, 1);
+    let new = NewEntry { id, domain, stream, expires_at: EXPIRY, attempts, due, recipients };
+    world.scheduler.insert(world.now, &new);
+    assert_eq!(causes(&world, ""), [("plugin", 1)]);
+}
+
+#[test]
 fn a_dead_site_is_told_with_what_it_said_and_when_it_is_tried_again() {
     let mut world = World::new(Policy::default());
     world.put("a.example", &tenant("x"), 20);
