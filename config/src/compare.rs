@@ -108,6 +108,9 @@ where
     }
 }
 
+/// Compares what no file says: the kind `hidden` of a declared key.
+pub(crate) fn hidden<T>(_old: &T, _new: &T, _key: &str, _changes: &mut Vec<Change>) {}
+
 /// Compares a value that is unset by default: the kind `example` of a declared key.
 pub(crate) fn example<T>(old: &T, new: &T, key: &str, changes: &mut Vec<Change>)
 where

@@ -39,6 +39,7 @@ use crate::config::storage::Events;
 use crate::config::storage::Spool;
 use crate::config::watching::Log;
 use crate::config::watching::Ops;
+use crate::lines::Lines;
 use crate::section::Section;
 use crate::section::section;
 use crate::value;
@@ -98,6 +99,9 @@ section! {
         ops: Ops = Ops::default(), table {};
         /// The diagnostic log.
         log: Log = Log::default(), table {};
+        /// Where limits are written.
+        #[serde(skip)]
+        lines: Lines = Lines::default(), hidden "";
     }
 }
 

@@ -9,6 +9,7 @@ pub mod change;
 pub mod check;
 mod compare;
 pub mod config;
+pub mod lines;
 pub mod load;
 mod problem;
 pub mod reference;

@@ -19,6 +19,7 @@ use toml::de::DeValue;
 use crate::check::Fault;
 use crate::check::check;
 use crate::config::Config;
+use crate::lines::Lines;
 pub use crate::problem::Problem;
 
 /// All that is wrong in the files of a configuration.
@@ -190,18 +191,32 @@ fn read(sources: &[Source]) -> Result<Config, Errors> {
         return Err(Errors(problems));
     }
     let name = sources.first().map_or("", |source| source.name.as_str());
-    let config: Config = match merged.try_into() {
+    let mut config: Config = match merged.try_into() {
         Ok(config) => config,
         Err(error) => {
             return Err(Errors(vec![Problem::of_file(name, format!("merged: {error}"))]));
         }
     };
+    config.lines = Lines::find(config.site.len(), |key| set_at(sources, key));
     let faults = check(&config);
     if faults.is_empty() {
         return Ok(config);
     }
     let shown = |fault: Fault| place(sources, fault.keys.iter().map(String::as_str), fault.text);
     Err(Errors(faults.into_iter().map(shown).collect()))
+}
+
+/// Where a key was set last, as `file:line`; none if nobody did.
+fn set_at(sources: &[Source], key: &str) -> Option<String> {
+    // Of an item that has no such key the item would be found.
+    let (list, _) = key.rsplit_once('.')?;
+    let (source, span) = locate(sources, key)?;
+    let at_item = list.contains('.') && locate(sources, list).is_some_and(|(_, item)| item == span);
+    if at_item {
+        return None;
+    }
+    let before = source.text.get(..span.start)?;
+    Some(format!("{}:{}", source.name, before.matches('\n').count() + 1))
 }
 
 /// A problem at the first of these keys that is set, or else with the first file.

@@ -1,6 +1,7 @@
 //! The errors of the configuration, each as the operator sees it.
 
 use super::*;
+use crate::lines::LimitLines;
 use crate::value::Rate;
 use crate::value::Secret;
 
@@ -323,4 +324,30 @@ fn links_begin_with_a_plain_url() {
     ] {
         assert!(!read(bad), "{bad}");
     }
+}
+
+#[test]
+fn limits_know_where_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maily.toml");
+    let text = "[node]\nhostname = \"mx.example\"\n[limits]\nmessage_rate = \"9/s\"\n\
+                [[site]]\nmatch = \"a.example\"\nconnections_max = 2\n";
+    fs::write(&path, text).unwrap();
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    let beside = folder.path().join("conf.d").join("b.toml");
+    let more = "[[site]]\nmatch = \"b.example\"\n\nmessage_rate = \"1/s\"\n";
+    fs::write(&beside, more).unwrap();
+    let set = Override::of_argument("egress.connections_max=7").unwrap();
+    let lines = open(&path, &[set]).unwrap().config.lines;
+    let at = |path: &Path, line: u32| Box::from(format!("{}:{line}", path.display()));
+    let by_default = |key: &str| Box::from(format!("limits.{key} (by default)"));
+    let limits = LimitLines {
+        connections_max: by_default("connections_max"),
+        message_rate: at(&path, 4),
+        connection_rate: by_default("connection_rate"),
+    };
+    let first = LimitLines { connections_max: at(&path, 7), ..limits.clone() };
+    let second = LimitLines { message_rate: at(&beside, 4), ..limits.clone() };
+    assert_eq!((lines.limits, lines.sites), (limits, vec![first, second]));
+    assert_eq!(&*lines.egress_connections_max, "the argument --set egress.connections_max:1");
 }

@@ -43,7 +43,7 @@ fn append(text: &mut String, section: &Section) {
     if !section.header.is_empty() {
         text.push_str(&format!("{mark}{}\n", section.header));
     }
-    for key in section.keys.iter().filter(|key| key.kind != "table") {
+    for key in section.keys.iter().filter(|key| !matches!(key.kind, "table" | "hidden")) {
         text.push('\n');
         for line in key.about {
             text.push_str(&format!("#{line}\n"));
@@ -91,7 +91,7 @@ mod tests {
     fn the_examples_parse_too() {
         let shown = |key: &crate::section::Key| {
             let twice = key.written() == "password" && key.shown.contains("NEWSLETTER");
-            key.kind != "table" && !twice
+            !matches!(key.kind, "table" | "hidden") && !twice
         };
         let mut text = String::new();
         for section in SECTIONS {

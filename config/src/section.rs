@@ -21,6 +21,7 @@ pub(crate) struct Key {
     /// The name, with `r#` where Rust wants it.
     pub(crate) name: &'static str,
     /// `default`: the value is the default. `example`: unset by default. `table`: not a value.
+    /// `hidden`: not of a file.
     pub(crate) kind: &'static str,
     /// The value as TOML.
     pub(crate) shown: &'static str,

@@ -194,7 +194,7 @@ pub const TABLE: [Terms; 14] = [
     Terms {
         hook: Hook::OnResponse,
         name: "on_response",
-        when: "for each reply of a remote host that no rule knows",
+        when: "for each reply of a remote host that does not take a message",
         input: "`code, status, text, site, domain, attempt, age`",
         output: "`#{ class?, retry_after?, scope? }` or `()`",
         reach: Reach::Nothing,

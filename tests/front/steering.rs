@@ -218,3 +218,16 @@ fn the_overview_and_views_are_told_and_followed() {
     curl.kill().unwrap();
     curl.wait().unwrap();
 }
+
+#[test]
+fn a_limit_of_our_own_is_told_with_the_line_where_it_is_written() {
+    let more = format!("[[site]]\nmatch = \"{DOMAIN}\"\nmessage_rate = \"1/h\"\n");
+    let place = Place::with(Behaviour::Accept, &more);
+    place.inject(&mail(3));
+    let cause = wait_for_cause(&place, "", 2, "policy:rate");
+    let (file, line) = cause["where"].as_str().unwrap().rsplit_once(':').unwrap();
+    assert_eq!(file, place.config().display().to_string());
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = text.lines().nth(line.parse::<usize>().unwrap() - 1);
+    assert_eq!(line, Some("message_rate = \"1/h\""), "{cause}");
+}

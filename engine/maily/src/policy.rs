@@ -6,9 +6,11 @@ use anyhow::anyhow;
 
 use maily_config::config::Config;
 use maily_config::config::sending::InDoubt as ConfiguredInDoubt;
+use maily_config::lines::LimitLines;
 use maily_config::value::Rate as ConfiguredRate;
 use maily_core::queue::policy::InDoubt;
 use maily_core::queue::policy::Limits;
+use maily_core::queue::policy::Places;
 use maily_core::queue::policy::Policy;
 use maily_core::queue::policy::Pool;
 use maily_core::queue::policy::SourceIndex;
@@ -43,10 +45,8 @@ pub fn policy(config: &Config) -> anyhow::Result<Policy> {
         };
         (site.r#match.to_ascii_lowercase().into(), own)
     });
-    let places = config.site.iter().map(|site| {
-        let place = format!("[[site]] match = \"{}\"", site.r#match);
-        (site.r#match.to_ascii_lowercase().into(), place.into())
-    });
+    let places = config.site.iter().zip(&config.lines.sites);
+    let places = places.map(|(site, at)| (site.r#match.to_ascii_lowercase().into(), written(at)));
     let share = |source: &maily_config::config::sending::Source| SourceShare {
         name: source.name.as_str().into(),
         weight: source.weight.unwrap_or(1),
@@ -67,8 +67,17 @@ pub fn policy(config: &Config) -> anyhow::Result<Policy> {
         pools: pools(config, &shares),
         sources: shares,
         places: places.collect(),
-        place: "[limits]".into(),
+        place: written(&config.lines.limits),
+        connections_place: config.lines.egress_connections_max.clone(),
     })
+}
+
+fn written(at: &LimitLines) -> Places {
+    Places {
+        connections: at.connections_max.clone(),
+        message_rate: at.message_rate.clone(),
+        connection_rate: at.connection_rate.clone(),
+    }
 }
 
 /// The egress sources, in the order of the policy's.

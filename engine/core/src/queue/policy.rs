@@ -64,6 +64,27 @@ pub enum InDoubt {
     Settle,
 }
 
+/// What is said where nothing is known of a place.
+const BY_DEFAULT: &str = "by default";
+
+/// Where the limits of a site are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// The most connections.
+    pub connections: Box<str>,
+    /// The rate of messages.
+    pub message_rate: Box<str>,
+    /// The rate of new connections.
+    pub connection_rate: Box<str>,
+}
+
+impl Places {
+    fn by_default() -> Self {
+        let place = || BY_DEFAULT.into();
+        Self { connections: place(), message_rate: place(), connection_rate: place() }
+    }
+}
+
 /// What the operator decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -78,9 +99,11 @@ pub struct Policy {
     /// By site, or by a domain that it serves.
     pub sites: HashMap<Box<str>, Limits>,
     /// Where the limits of the sites are written, as `file:line`, where that is known.
-    pub places: HashMap<Box<str>, Box<str>>,
-    /// Where all other limits are written.
-    pub place: Box<str>,
+    pub places: HashMap<Box<str>, Places>,
+    /// Where those are written that hold for all other sites.
+    pub place: Places,
+    /// Where it is written how many connections there may be in all.
+    pub connections_place: Box<str>,
     /// All egress sources; at least one.
     pub sources: Vec<SourceShare>,
     /// The first is for tenants that no other names.
@@ -98,7 +121,8 @@ impl Default for Policy {
             limits: Limits::default(),
             sites: HashMap::new(),
             places: HashMap::new(),
-            place: "by default".into(),
+            place: Places::by_default(),
+            connections_place: BY_DEFAULT.into(),
             sources: vec![SourceShare { name: "default".into(), weight: 1 }],
             pools: vec![Pool { name: "default".into(), sources: all, tenants: Vec::new() }],
         }
@@ -136,11 +160,6 @@ impl Policy {
     /// The name of a source.
     pub(crate) fn source_name(&self, source: SourceIndex) -> &str {
         self.sources.get(usize::from(source.0)).map_or("", |share| &share.name)
-    }
-
-    /// Where the limits of a site are written.
-    pub(crate) fn place_of(&self, site: &str) -> &str {
-        self.places.get(site).unwrap_or(&self.place)
     }
 
     /// The limits of a site, or of a domain, if they are its own.

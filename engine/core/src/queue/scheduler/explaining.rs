@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
+use crate::mail::address::Domain;
 use crate::queue::cause::Cause;
 use crate::queue::cause::Why;
 use crate::queue::destinations::Route;
 use crate::queue::lane::Obstacle;
 use crate::queue::ledger::Account;
 use crate::queue::ledger::Standing;
+use crate::queue::policy::Places;
 use crate::queue::policy::SourceIndex;
 use crate::queue::remark::LATER;
 use crate::queue::remark::Mark;
@@ -237,8 +239,8 @@ impl Scheduler {
                 let most = self.policy.connections_max;
                 let detail = format!("all {most} connections that there may be are taken");
                 Cause::new("resource:sessions", &detail)
-                    .remedy("raise delivery.connections_max, if the machine bears it")
-                    .at(&self.policy.place)
+                    .remedy("raise egress.connections_max, if the machine bears it")
+                    .at(&self.policy.connections_place)
             }
             Block::Site => self.suspension_cause(&Target::Site(name.into())),
             Block::Sources => Cause::new("admin", "each egress source of its pool is suspended")
@@ -256,7 +258,7 @@ impl Scheduler {
             Some(kept) => (kept.remark.kind.name(), &*kept.remark.text, &*kept.remark.place),
             None => ("network", "it failed several times", ""),
         };
-        let place = self.policy.place_of(site);
+        let place = self.places_of(site);
         let selector = format!("site={}", quoted(site));
         let mut cause = match obstacle {
             Obstacle::Rest { mark, .. } => {
@@ -270,7 +272,7 @@ impl Scheduler {
                 let rate = rate.map(|rate| rate.to_string()).unwrap_or_default();
                 Cause::new("policy:rate", &format!("{by}: no more than {rate} messages"))
                     .remedy("raise its message_rate")
-                    .at(place)
+                    .at(&place.message_rate)
             }
             Obstacle::ConnectionRate { .. } => {
                 let rate = self.sites.limits_of(site).and_then(|limits| limits.connection_rate);
@@ -278,13 +280,13 @@ impl Scheduler {
                 let detail = format!("{by}: no more than {rate} new connections");
                 Cause::new("policy:connection_rate", &detail)
                     .remedy("raise its connection_rate")
-                    .at(place)
+                    .at(&place.connection_rate)
             }
             Obstacle::Connections { most } => {
                 let detail = format!("{by}: all {most} connections that it may have are busy");
                 Cause::new("policy:connections", &detail)
                     .remedy("raise its connections_max, if the host bears it")
-                    .at(place)
+                    .at(&place.connections)
             }
             Obstacle::Window { size, mark, .. } => {
                 let (_, text, _) = said(mark);
@@ -299,6 +301,21 @@ impl Scheduler {
         };
         (cause.since, cause.until) = times(obstacle);
         cause.of(&selector)
+    }
+
+    /// Where the limits of a site are written: its own, or those of a domain that it serves.
+    fn places_of(&self, site: &str) -> &Places {
+        let number = self.sites.number(site);
+        let serves = |domain: &str| {
+            let domain =
+                Domain::parse(domain).ok().and_then(|name| self.destinations.number(&name));
+            let found = domain.and_then(|number| self.destinations.get(number));
+            matches!(found.map(|found| &found.route),
+                Some(Route::Site { site, .. }) if Some(*site) == number)
+        };
+        let of_domain = || self.policy.places.iter().find(|(domain, _)| serves(domain));
+        let own = self.policy.places.get(site).or_else(|| of_domain().map(|(_, places)| places));
+        own.unwrap_or(&self.policy.place)
     }
 
     /// How many wait for each cause, by its name.
