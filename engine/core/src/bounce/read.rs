@@ -232,7 +232,11 @@ fn reported(fates: &[Fate], parts: &Parts, rules: &Rules) -> Vec<Recipient> {
             // Some say more to people than to machines.
             let found = text::addresses(&parts.explanation);
             let same = |found: &&Found| found.address.eq_ignore_ascii_case(&address);
-            let said = found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said);
+            let said = match &*found {
+                // All of it is about this one.
+                [_] => &*parts.explanation,
+                _ => found.iter().find(same).map_or(&*parts.explanation, |found| &*found.said),
+            };
             diagnosis = format!("{diagnosis} {said}").trim().to_owned();
         }
         let status = telling(fate.status, &fate.diagnosis);
@@ -256,10 +260,11 @@ fn says_little(diagnosis: &str) -> bool {
 /// The recipients of what is said to people.
 fn spoken(parsed: &Message<'_>, parts: &Parts, kind: Kind, rules: &Rules) -> Vec<Recipient> {
     let action = if kind == Kind::Delay { Action::Delayed } else { Action::Failed };
+    let reporter = reporter(parsed);
     let make = |address: String, source: Source, said: &str| {
         let status = first_status(said);
         let phase = phase(said, &parts.explanation, &address);
-        let verdict = judge(said, status, "", phase, rules);
+        let verdict = judge(said, status, &reporter, phase, rules);
         Recipient { address, source, action, status, diagnosis: said.to_owned(), verdict }
     };
     let found = text::addresses(&parts.explanation);
@@ -292,6 +297,13 @@ fn spoken(parsed: &Message<'_>, parts: &Parts, kind: Kind, rules: &Rules) -> Vec
     }
     let back = back.into_iter().filter(|address| !own.contains(address));
     back.map(|address| make(address, Source::Returned, &parts.explanation)).collect()
+}
+
+/// Who reports: the domain that a mail says it is from; empty if it says none.
+fn reporter(parsed: &Message<'_>) -> String {
+    let from = parsed.from().and_then(|from| from.first()).and_then(|from| from.address());
+    let domain = from.and_then(|from| from.rsplit_once('@')).map_or("", |(_, domain)| domain);
+    domain.to_ascii_lowercase()
 }
 
 /// Those of the addresses in a text whom it speaks of.

@@ -14,8 +14,9 @@ pub(super) fn judge(
     phase: Option<Phase>,
     rules: &Rules,
 ) -> Verdict {
-    let code = said.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 3);
-    let code = code.and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
+    // Numbers of addresses are less.
+    let words = said.split(|c: char| !c.is_ascii_digit()).filter(|word| word.len() == 3);
+    let code = words.filter_map(|word| word.parse().ok()).find(|code| (400..600).contains(code));
     rules.classify(&Reply { code, status, text: said, host, phase })
 }
 

@@ -71,7 +71,7 @@ pub fn split(text: &str) -> (&str, &str) {
 
 /// The addresses of a text in their order, each once.
 pub fn addresses(text: &str) -> Vec<Found> {
-    let mut all: Vec<Found> = Vec::new();
+    let (mut all, mut ended) = (Vec::<Found>::new(), false);
     for line in text.lines() {
         let mut named = false;
         for (address, alone) in in_line(line) {
@@ -89,11 +89,29 @@ pub fn addresses(text: &str) -> Vec<Found> {
                 None => {}
             }
         }
-        if !named && let Some(last) = all.last_mut() {
+        // In a dialog, the next reply is about somebody else.
+        ended = !named && (ended || in_dialog(&all) && begins_reply(line));
+        if !named
+            && !ended
+            && let Some(last) = all.last_mut()
+        {
             add(&mut last.said, line);
         }
     }
     all
+}
+
+/// Whether the last address stands in a reply of a dialog: `550 <ann@example.net>... no`.
+fn in_dialog(all: &[Found]) -> bool {
+    all.last().is_some_and(|found| begins_reply(&found.said))
+}
+
+/// Whether a line begins as a reply does (RFC 5321 4.2), or as the talk with another host.
+fn begins_reply(line: &str) -> bool {
+    let line = line.trim_start();
+    let code = line.split(' ').next().unwrap_or_default();
+    let is_code = code.len() == 3 && code.bytes().all(|octet| octet.is_ascii_digit());
+    is_code || line.starts_with(">>> ") || line.to_lowercase().starts_with("while talking to")
 }
 
 fn add(said: &mut String, line: &str) {
@@ -210,6 +228,16 @@ mod tests {
 
     fn found(text: &str) -> Vec<(String, bool)> {
         addresses(text).into_iter().map(|found| (found.address, found.alone)).collect()
+    }
+
+    #[test]
+    fn in_a_dialog_each_reply_is_about_its_own_address() {
+        let text = "554 <ann@x.example>... Connection reset by peer\n\
+                    550 y.example (smtp)... 550 Host unknown\n\
+                    554 <bob@y.example>... 550 Host unknown\n  and more of it\n";
+        let said: Vec<_> = addresses(text).into_iter().map(|found| found.said).collect();
+        assert_eq!(said[0], "554 <ann@x.example>... Connection reset by peer");
+        assert_eq!(said[1], "554 <bob@y.example>... 550 Host unknown and more of it");
     }
 
     #[test]
