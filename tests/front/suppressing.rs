@@ -122,17 +122,25 @@ fn operators_import_export_and_suppress_for_everybody() {
 
 #[test]
 fn who_is_written_to_by_nobody_gets_no_mail_by_smtp_and_the_sender_hears_it() {
-    let place = Place::new(Behaviour::Accept);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    std::fs::write(&path, PASSWORD).unwrap();
+    let clerk = format!(
+        "[[user]]\nname = \"clerk\"\npassword = {{ file = \"{}\" }}\ntenant = \"shop\"\n",
+        path.display()
+    );
+    let place = Place::with(Behaviour::Accept, &clerk);
     let [ann, bob, writer] = ["ann", "bob", "writer"].map(|name| format!("{name}@{DOMAIN}"));
     place.maily(&["suppress", "add", &ann.to_uppercase()]);
-    // Mail by SMTP belongs to no project.
+    // Whoever logs in writes for their tenant.
     place.maily(&["suppress", "add", &bob, "--project", "shop"]);
-    let send = |to: &str| {
+    let send_as = |user: &str, to: &str| {
         let server = place.daemon.smtp.to_string();
         let mut swaks = Command::new(tool("swaks"));
         swaks.args(["--server", &server, "--from", &writer, "--to", to, "--tls"]);
-        run(swaks.args(["--auth-user", USER, "--auth-password", PASSWORD]));
+        run(swaks.args(["--auth-user", user, "--auth-password", PASSWORD]));
     };
+    let send = |to: &str| send_as(USER, to);
     let came = |count: usize, to: &str| {
         let kept = place.world.kept(count);
         let to = format!("RCPT TO:<{to}>");
@@ -142,16 +150,18 @@ fn who_is_written_to_by_nobody_gets_no_mail_by_smtp_and_the_sender_hears_it() {
     assert_eq!(came(2, &bob).len(), 1);
     let reports = came(2, &writer);
     let text = String::from_utf8_lossy(reports[0].body()).into_owned();
-    for words in ["Status: 5.7.1", "suppressed for all mail", &ann] {
+    for words in ["Status: 5.7.1", "suppressed for all your mail", &ann] {
         assert!(text.contains(words), "{words}: {text}");
     }
     send(&ann);
     assert_eq!(came(3, &writer).len(), 2);
+    send_as("clerk", &bob);
+    assert_eq!(came(4, &writer).len(), 3);
     // A report reaches also those who are not written to otherwise.
     place.maily(&["suppress", "add", &writer]);
     send(&ann);
-    assert_eq!(came(4, &writer).len(), 3);
-    assert_eq!(came(4, &ann).len(), 0, "whatever came");
+    assert_eq!(came(5, &writer).len(), 4);
+    assert_eq!((came(5, &ann).len(), came(5, &bob).len()), (0, 1), "whatever came");
     let metrics = place.daemon.ask("/metrics").1;
-    assert!(metrics.contains("\nmaily_failures_total{reason=\"rejected\"} 3\n"), "{metrics}");
+    assert!(metrics.contains("\nmaily_failures_total{reason=\"rejected\"} 4\n"), "{metrics}");
 }

@@ -60,9 +60,9 @@ impl Job {
         if self.is_bound_late() || matches!(self.delivery.reverse_path, ReversePath::Null) {
             return;
         }
-        let refused = &mut self.refused;
+        let (refused, project) = (&mut self.refused, &self.stored.submission.stream.tenant);
         self.delivery.recipients.retain(|(index, recipient)| {
-            let reason = veto.why_nobody(&recipient.forward_path.0);
+            let reason = veto.why_nobody(project, &recipient.forward_path.0);
             refused.extend(reason.map(|reason| (*index, suppressed(reason))));
             reason.is_none()
         });
@@ -78,7 +78,7 @@ fn suppressed(reason: SuppressionReason) -> Outcome {
         SuppressionReason::Bounced => "it was found dead",
         SuppressionReason::Operator => "the operator said so",
     };
-    let text = format!("not sent, as this address is suppressed for all mail: {why}");
+    let text = format!("not sent, as this address is suppressed for all your mail: {why}");
     let diagnosis = Diagnosis::ours(EnhancedStatus::new(5, 7, 1), Blame::Config, &text);
     Outcome::Bounced { scope: Scope::Recipient, diagnosis }
 }

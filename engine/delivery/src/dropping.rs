@@ -41,6 +41,7 @@ pub enum Unbound {
 pub trait Veto: Send + Sync {
     /// Why this message is not sent after all; none if it is.
     fn why_not(&self, addressed: Addressed<'_>) -> Option<Dropped>;
-    /// Why nobody's mail is sent to them, whatever it is; none if some is. Must not block.
-    fn why_nobody(&self, to: &Mailbox) -> Option<SuppressionReason>;
+    /// Why no mail of this project is sent to them, whatever it is; none if some is. Must not
+    /// block.
+    fn why_nobody(&self, project: &str, to: &Mailbox) -> Option<SuppressionReason>;
 }

@@ -63,7 +63,7 @@ impl Veto for Nobody {
         (gone && of_news).then_some(Dropped::Suppressed(SuppressionReason::Unsubscribed))
     }
 
-    fn why_nobody(&self, _: &Mailbox) -> Option<SuppressionReason> {
+    fn why_nobody(&self, _: &str, _: &Mailbox) -> Option<SuppressionReason> {
         None
     }
 }

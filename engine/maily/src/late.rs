@@ -95,7 +95,7 @@ impl Veto for Late {
             .map(Dropped::Suppressed)
     }
 
-    fn why_nobody(&self, to: &Mailbox) -> Option<SuppressionReason> {
-        self.suppressions.is_suppressed(self.clock.now(), "", "", to)
+    fn why_nobody(&self, project: &str, to: &Mailbox) -> Option<SuppressionReason> {
+        self.suppressions.is_suppressed(self.clock.now(), project, "", to)
     }
 }
