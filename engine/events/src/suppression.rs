@@ -246,15 +246,20 @@ impl Suppressions {
             return None;
         }
         let mailbox = written(mailbox);
-        let same = usize::from(list.is_empty()) + usize::from(project.is_empty());
-        let levels = [(project, list), (project, ""), ("", "")];
-        let asked = levels.iter().skip(same);
-        asked.into_iter().find_map(|(project, list)| {
-            let mut key = prefix(project, Some(list)).ok()?;
-            key.extend_from_slice(mailbox.as_bytes());
-            let found = decode(&self.table.get(&key)?)?;
-            found.holds(now).then_some(found.reason)
-        })
+        let key = |project: &str, list: &str| {
+            // Nothing is kept under a name that is too long, nor under no key.
+            let key = prefix(project, Some(list)).map(|mut key| {
+                key.extend_from_slice(mailbox.as_bytes());
+                key
+            });
+            key.unwrap_or_default()
+        };
+        let keys = [key(project, list), key(project, ""), key("", "")];
+        let [list, project, all] = &keys;
+        let rows = self.table.get_all([list.as_slice(), project, all]);
+        let found = rows.into_iter().flatten().filter_map(|row| decode(&row));
+        let mut holding = found.filter(|found| found.holds(now));
+        holding.next().map(|found| found.reason)
     }
 
     /// What is known of a subject, if it is suppressed or was until its time was over.

@@ -108,14 +108,27 @@ impl Packed {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Bytes> {
-        if self.len == 0 {
-            return None;
-        }
-        let hash = self.hasher.hash_one(key);
+        let [value] = self.get_all([key]);
+        value
+    }
+
+    /// The values of several keys. Their slots are read before any of them is looked at: memory is
+    /// waited for once, and not once for each.
+    pub(crate) fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
+        let hashes = keys.map(|key| self.hasher.hash_one(key));
+        let slots = hashes.map(|hash| self.slots.get(self.place(hash)).copied().unwrap_or(0));
+        let mut found = keys.into_iter().zip(hashes.into_iter().zip(slots));
+        std::array::from_fn(|_| {
+            let (key, (hash, slot)) = found.next()?;
+            self.look(key, hash, slot)
+        })
+    }
+
+    /// Looks for a key from the slot on where its hash leads to.
+    fn look(&self, key: &[u8], hash: u64, mut slot: u32) -> Option<Bytes> {
         let wanted = self.slot(0, hash) >> self.block_bits;
         let mut at = self.place(hash);
-        loop {
-            let slot = self.slots.get(at).copied().filter(|slot| *slot != 0)?;
+        while slot != 0 {
             if slot >> self.block_bits == wanted {
                 let block = (slot & self.block_mask()) as usize;
                 if let Some(value) = self.find(block.checked_sub(1)?, key) {
@@ -123,7 +136,9 @@ impl Packed {
                 }
             }
             at = self.next(at);
+            slot = self.slots.get(at).copied()?;
         }
+        None
     }
 
     fn find(&self, block: usize, key: &[u8]) -> Option<Bytes> {

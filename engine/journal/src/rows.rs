@@ -68,6 +68,20 @@ impl Rows {
         self.packed.get(key)
     }
 
+    /// The values of several keys, sooner than one by one.
+    pub(crate) fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
+        let mut found = self.packed.get_all(keys);
+        let layers = [self.frozen.as_deref(), Some(&self.changes)];
+        for layer in layers.into_iter().flatten().filter(|layer| !layer.is_empty()) {
+            for (key, value) in keys.iter().zip(&mut found) {
+                if let Some(changed) = layer.get(*key) {
+                    value.clone_from(changed);
+                }
+            }
+        }
+        found
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.len
     }

@@ -259,6 +259,11 @@ impl Table {
         self.inner.state.rows.read().get(key)
     }
 
+    /// The values of several keys, sooner than one by one.
+    pub fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
+        self.inner.state.rows.read().get_all(keys)
+    }
+
     /// Whether a key has a value.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.get(key).is_some()
