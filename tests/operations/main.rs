@@ -5,6 +5,7 @@
     reason = "a test that cannot do its part must fail"
 )]
 
+mod alerts;
 mod commands;
 mod ending;
 mod manager;

@@ -31,6 +31,7 @@ use crate::adopting::Letter;
 use crate::auth::User;
 use crate::counters::Counters;
 use crate::door::FrontDoor;
+use crate::feedback::Ours;
 use crate::hooks;
 
 impl FrontDoor {
@@ -44,10 +45,16 @@ impl FrontDoor {
     ) -> Reply {
         let mut reply = None;
         for ours in self.feedback.for_us(&mut transaction.envelope) {
+            let kind = match ours {
+                Ours::Complaints => Some(&self.counters.complaints),
+                Ours::Return(..) => Some(&self.counters.returned),
+                Ours::Unsubscribe => None,
+            };
             let said = self.feedback.on_mail(ours, &transaction.message).await;
             if said.code >= 400 {
                 return said;
             }
+            kind.into_iter().for_each(Counters::one);
             reply = Some(said);
         }
         if transaction.envelope.recipients.is_empty()

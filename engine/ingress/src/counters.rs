@@ -36,6 +36,10 @@ pub struct Counters {
     pub not_stored: AtomicU64,
     /// Wrong passwords.
     pub logins_wrong: AtomicU64,
+    /// Reports that came to return paths of ours and were taken.
+    pub returned: AtomicU64,
+    /// Complaints that were taken (RFC 5965).
+    pub complaints: AtomicU64,
 }
 
 impl Counters {
@@ -61,6 +65,12 @@ impl Counters {
             Admission::Draining => &self.draining,
         };
         Self::one(counter);
+    }
+
+    /// What came back, by its kind.
+    pub fn feedback(&self) -> [(&'static str, u64); 2] {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [("report", read(&self.returned)), ("complaint", read(&self.complaints))]
     }
 
     /// What was not let in, by its reason.

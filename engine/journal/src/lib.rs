@@ -16,4 +16,5 @@ pub mod scan;
 pub mod segment;
 mod shared;
 pub mod table;
+mod wide;
 mod writer;

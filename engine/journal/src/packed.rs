@@ -15,6 +15,8 @@ use std::hash::BuildHasher;
 use bytes::Bytes;
 use hashbrown::DefaultHashBuilder;
 
+use crate::wide::Wide;
+
 /// Rows of a block: the first has its whole key.
 const BLOCK_ROWS: usize = 8;
 /// Octets of a value from which on it is kept by itself, and not copied to be read.
@@ -23,11 +25,14 @@ const LARGE_OCTETS_MIN: usize = 64;
 /// Rows that do not change.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
-    data: Vec<u8>,
+    data: Wide,
     /// Where each block begins.
     blocks: Vec<usize>,
     large: Vec<Bytes>,
-    slots: Vec<u32>,
+    /// Numbers.
+    slots: Wide,
+    /// How many of them.
+    slots_len: usize,
     /// Bits of a slot that name a block.
     block_bits: u32,
     hasher: DefaultHashBuilder,
@@ -38,6 +43,7 @@ pub(crate) struct Packed {
 #[derive(Debug, Default)]
 pub(crate) struct Packer {
     packed: Packed,
+    data: Vec<u8>,
     last: Vec<u8>,
     /// The hash of each row.
     hashes: Vec<u64>,
@@ -46,21 +52,21 @@ pub(crate) struct Packer {
 impl Packer {
     /// One more row, behind all others.
     pub(crate) fn push(&mut self, key: &[u8], value: &Bytes) {
-        let packed = &mut self.packed;
+        let (packed, data) = (&mut self.packed, &mut self.data);
         let begins = packed.len.is_multiple_of(BLOCK_ROWS);
         let shared = if begins { 0 } else { shared(&self.last, key) };
         if begins {
-            packed.blocks.push(packed.data.len());
+            packed.blocks.push(data.len());
         }
         let rest = key.get(shared..).unwrap_or_default();
-        write(&mut packed.data, shared);
-        write(&mut packed.data, rest.len());
-        packed.data.extend_from_slice(rest);
+        write(data, shared);
+        write(data, rest.len());
+        data.extend_from_slice(rest);
         if value.len() < LARGE_OCTETS_MIN {
-            write(&mut packed.data, value.len() << 1);
-            packed.data.extend_from_slice(value);
+            write(data, value.len() << 1);
+            data.extend_from_slice(value);
         } else {
-            write(&mut packed.data, (packed.large.len() << 1) | 1);
+            write(data, (packed.large.len() << 1) | 1);
             packed.large.push(value.clone());
         }
         self.hashes.push(packed.hasher.hash_one(key));
@@ -71,22 +77,24 @@ impl Packer {
 
     /// All of them.
     pub(crate) fn finish(self) -> Packed {
-        let Self { mut packed, hashes, .. } = self;
-        packed.data.shrink_to_fit();
+        let Self { mut packed, data, hashes, .. } = self;
+        packed.data = Wide::of(data);
         packed.blocks.shrink_to_fit();
         packed.large.shrink_to_fit();
         packed.block_bits = usize::BITS - packed.blocks.len().leading_zeros();
-        packed.slots = vec![0; hashes.len() + hashes.len() / 3 + 1];
+        packed.slots_len = hashes.len() + hashes.len() / 3 + 1;
+        let mut slots = vec![0; packed.slots_len];
         for (row, hash) in hashes.into_iter().enumerate() {
             let slot = packed.slot(row / BLOCK_ROWS, hash);
             let mut at = packed.place(hash);
-            while packed.slots.get(at).is_some_and(|slot| *slot != 0) {
+            while slots.get(at).is_some_and(|slot| *slot != 0) {
                 at = packed.next(at);
             }
-            if let Some(free) = packed.slots.get_mut(at) {
+            if let Some(free) = slots.get_mut(at) {
                 *free = slot;
             }
         }
+        packed.slots = Wide::of_numbers(&slots);
         packed
     }
 }
@@ -100,10 +108,7 @@ impl Packed {
     /// Octets that they take in memory.
     pub(crate) fn octets(&self) -> usize {
         let large: usize = self.large.iter().map(|value| value.len() + size_of::<Bytes>()).sum();
-        self.data.len()
-            + self.blocks.len() * size_of::<usize>()
-            + self.slots.len() * size_of::<u32>()
-            + large
+        self.data.len() + self.blocks.len() * size_of::<usize>() + self.slots.len() + large
     }
 
     /// The value of a key.
@@ -116,7 +121,7 @@ impl Packed {
     /// waited for once, and not once for each.
     pub(crate) fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
         let hashes = keys.map(|key| self.hasher.hash_one(key));
-        let slots = hashes.map(|hash| self.slots.get(self.place(hash)).copied().unwrap_or(0));
+        let slots = hashes.map(|hash| self.slots.number(self.place(hash)).unwrap_or(0));
         let mut found = keys.into_iter().zip(hashes.into_iter().zip(slots));
         std::array::from_fn(|_| {
             let (key, (hash, slot)) = found.next()?;
@@ -136,7 +141,7 @@ impl Packed {
                 }
             }
             at = self.next(at);
-            slot = self.slots.get(at).copied()?;
+            slot = self.slots.number(at)?;
         }
         None
     }
@@ -199,11 +204,11 @@ impl Packed {
 
     /// Where the search for a hash begins.
     fn place(&self, hash: u64) -> usize {
-        ((u128::from(hash) * self.slots.len() as u128) >> 64) as usize
+        ((u128::from(hash) * self.slots_len as u128) >> 64) as usize
     }
 
     const fn next(&self, at: usize) -> usize {
-        if at + 1 < self.slots.len() { at + 1 } else { 0 }
+        if at + 1 < self.slots_len { at + 1 } else { 0 }
     }
 }
 

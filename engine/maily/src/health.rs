@@ -156,6 +156,8 @@ impl Health {
         text.counter("maily_accepted_bytes_total", help, read(&received.octets));
         let help = "Sessions, logins and messages that were not let in.";
         text.counters("maily_refused_total", help, "reason", &received.refused());
+        let help = "What hosts reported later, and complaints, that came by mail.";
+        text.counters("maily_feedback_total", help, "kind", &received.feedback());
         let help = "Octets of messages that are being received.";
         text.gauge("maily_receiving_bytes", help, self.gate.receiving());
     }
