@@ -827,6 +827,42 @@ fn what_a_plugin_holds_waits_until_it_is_released_and_says_then_that_it_was() {
 }
 
 #[test]
+fn while_all_is_suspended_mail_for_domains_without_a_route_is_not_tried_either() {
+    let mut world = World::new(Policy::default());
+    world.suspend(Selector::All, None);
+    world.put("dead.example", &tenant("x"), 3);
+    let told = |world: &mut World| {
+        let mut told = 0;
+        while let Some(action) = world.scheduler.poll(world.now) {
+            match action {
+                Action::Resolve(id, _) => {
+                    let failed = Err(deferred(Scope::Destination));
+                    world.scheduler.on_resolved(world.now, id, failed, seconds(60));
+                }
+                Action::Unroutable(attempt, outcome) => {
+                    told += 1;
+                    world.scheduler.report(world.now, attempt.ticket, [&outcome]).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        told
+    };
+    for _ in 0..5 {
+        assert_eq!(told(&mut world), 0);
+        world.now = world.now + seconds(61);
+    }
+    assert_eq!(causes(&world, "attempts=0"), [("admin", 3)]);
+    assert!(world.scheduler.resume(world.now, &Selector::All));
+    let mut all = 0;
+    for _ in 0..30 {
+        all += told(&mut world);
+        world.now = world.now + seconds(1);
+    }
+    assert_eq!(all, 3);
+}
+
+#[test]
 fn a_dead_site_is_told_with_what_it_said_and_when_it_is_tried_again() {
     let mut world = World::new(Policy::default());
     world.put("a.example", &tenant("x"), 20);

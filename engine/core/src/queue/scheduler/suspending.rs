@@ -56,6 +56,19 @@ impl Scheduler {
             // Lanes ask when it is their turn.
             Selector::All | Selector::Source(_) => {
                 self.sites.numbers().into_iter().for_each(|site| self.list_site(site));
+                if !suspended {
+                    self.let_go_unroutable(now);
+                }
+            }
+        }
+    }
+
+    /// Mail for domains that could not be looked up while all was suspended has no lane that asks.
+    fn let_go_unroutable(&mut self, now: Timestamp) {
+        for number in self.destinations.numbers() {
+            let Some(destination) = self.destinations.get(number) else { continue };
+            if !destination.suspended && !destination.waiting.is_empty() {
+                self.apply_to_destination(now, number, false);
             }
         }
     }
@@ -151,7 +164,7 @@ impl Scheduler {
         if destination.watch.sweep(now, waiting.earliest(), waiting.len()) {
             waiting.sweep(&mut self.entries, expired(now), &mut self.expired);
         }
-        if destination.suspended {
+        if destination.suspended || self.suspensions.all() {
             self.watch_destination(now, number);
         }
     }

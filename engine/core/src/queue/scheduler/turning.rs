@@ -183,10 +183,12 @@ impl Scheduler {
 
     /// Hands out an entry whose domain has no route.
     pub(crate) fn tell(&mut self, now: Timestamp) -> Option<Action> {
+        let all = self.suspensions.all();
         while let Some(number) = self.telling.front().copied() {
             if let Some(destination) = self.destinations.get_mut(number) {
                 let outcome = destination.failure(now).cloned();
-                if let Some(outcome) = outcome.filter(|_| !destination.suspended)
+                let suspended = destination.suspended || all;
+                if let Some(outcome) = outcome.filter(|_| !suspended)
                     && let Some(key) = destination.waiting.pop(&self.entries)
                 {
                     match self.leave(now, key, Some(outcome)) {
@@ -195,7 +197,9 @@ impl Scheduler {
                     }
                 }
                 destination.telling = false;
-                if !destination.suspended {
+                if suspended {
+                    self.watch_destination(now, number);
+                } else {
                     let waiting = std::mem::take(&mut destination.waiting);
                     self.wake_failed(waiting, number);
                 }
