@@ -7,6 +7,7 @@
 
 mod alerts;
 mod commands;
+mod doctor;
 mod ending;
 mod manager;
 mod reload;

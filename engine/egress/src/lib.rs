@@ -7,6 +7,7 @@ pub mod guard;
 pub mod memory;
 pub mod opening;
 pub mod post;
+pub mod records;
 pub mod resolve;
 pub mod route;
 mod stream;

@@ -83,7 +83,7 @@ pub struct Resolver {
 
 /// Why a look-up brought nothing.
 #[derive(Debug, PartialEq, Eq)]
-enum Absence {
+pub(crate) enum Absence {
     /// The name does not exist.
     Name,
     /// It has no such record.
@@ -92,9 +92,9 @@ enum Absence {
     Unknown(Box<str>),
 }
 
-/// Why a host has no address.
+/// Why a look-up brought nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoAddress {
+pub struct NoRecord {
     /// The DNS says so; otherwise it did not answer.
     pub is_certain: bool,
     /// In words.
@@ -170,7 +170,7 @@ impl Resolver {
     }
 
     /// Asks, unless the same question has failed lately.
-    async fn look_up(&self, name: &str, kind: RecordType) -> Result<Lookup, Absence> {
+    pub(crate) async fn look_up(&self, name: &str, kind: RecordType) -> Result<Lookup, Absence> {
         let key: Box<str> = format!("{name} {kind}").into();
         if let Some(why) = self.unknown.failed(&key) {
             return Err(Absence::Unknown(why));
@@ -284,7 +284,7 @@ impl Resolver {
     ///
     /// # Errors
     /// Why it has none.
-    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, NoRecord> {
         if let Some(literal) = Domain::parse(host).ok().and_then(|domain| domain.literal()) {
             return Ok(vec![literal]);
         }
@@ -313,7 +313,7 @@ impl Resolver {
         if !found.is_empty() {
             return Ok(found);
         }
-        Err(NoAddress { is_certain, why: format!("{host} has no address: {why}") })
+        Err(NoRecord { is_certain, why: format!("{host} has no address: {why}") })
     }
 
     /// Whether we ourselves listen there.

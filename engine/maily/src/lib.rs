@@ -6,6 +6,7 @@ pub mod chance;
 pub mod clock;
 pub mod command;
 pub mod dev;
+pub mod doctor;
 pub mod exit;
 pub mod fronts;
 pub mod health;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 
@@ -11,12 +12,14 @@ use maily::command::audit;
 use maily::command::bounces;
 use maily::command::check;
 use maily::command::console;
+use maily::command::doctor;
 use maily::command::plugin;
 use maily::command::project;
 use maily::command::queue;
 use maily::command::send;
 use maily::command::serve;
 use maily::command::sessions;
+use maily::command::shell;
 use maily::command::sink;
 use maily::command::steer;
 use maily::command::suppress;
@@ -58,6 +61,7 @@ enum Command {
     #[command(after_help = "Example:\n  maily check --config /etc/maily/maily.toml\n\n\
         Exit code 78: something is wrong.")]
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Dev(dev::Arguments),
     Project(project::Arguments),
     Token(token::Arguments),
@@ -92,6 +96,8 @@ enum Command {
     Trace(trace::TraceArguments),
     Send(send::Arguments),
     Sink(sink::Arguments),
+    Completions(shell::Completions),
+    Man(shell::Man),
 }
 
 fn main() -> ExitCode {
@@ -120,6 +126,7 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Serve(arguments) => runtime.block_on(serve::serve(arguments, clock)),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Doctor(arguments) => runtime.block_on(doctor::run(&arguments, clock)),
         Command::Dev(arguments) => runtime.block_on(dev::run(arguments, clock)),
         Command::Project(arguments) => runtime.block_on(project::run(arguments, clock)),
         Command::Token(arguments) => runtime.block_on(token::run(arguments, clock)),
@@ -145,6 +152,8 @@ fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Sessions(arguments) => runtime.block_on(sessions::run(arguments)),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => runtime.block_on(send::run(arguments)),
+        Command::Completions(it) => shell::completions(&it, Arguments::command()),
+        Command::Man(arguments) => shell::man(&arguments, Arguments::command()),
         Command::Sink(arguments) => runtime.block_on(sink::run(arguments, clock)),
     }
 }

@@ -1,5 +1,5 @@
-//! A name server for a world that does not exist: answers MX, A, AAAA and CNAME from a table
-//! (RFC 1035).
+//! A name server for a world that does not exist: answers MX, A, AAAA, CNAME, TXT and PTR from a
+//! table (RFC 1035).
 //!
 //! Authoritative for everything: a name that is not in the table does not exist.
 
@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, SOA};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -29,6 +29,8 @@ pub struct Zone {
     exchanges: HashMap<String, Vec<(u16, String)>>,
     addresses: HashMap<String, Vec<IpAddr>>,
     aliases: HashMap<String, String>,
+    texts: HashMap<String, Vec<String>>,
+    pointers: HashMap<String, String>,
     broken: Vec<String>,
 }
 
@@ -51,6 +53,16 @@ impl Zone {
         self.aliases.insert(key(alias), key(target));
     }
 
+    /// `name` says this.
+    pub fn text(&mut self, name: &str, text: &str) {
+        self.texts.entry(key(name)).or_default().push(text.to_owned());
+    }
+
+    /// `address` is called `host`.
+    pub fn pointer(&mut self, address: IpAddr, host: &str) {
+        self.pointers.insert(key(&Name::from(address).to_ascii()), key(host));
+    }
+
     /// Every question about `name` is answered with SERVFAIL.
     pub fn servfail(&mut self, name: &str) {
         self.broken.push(key(name));
@@ -69,7 +81,9 @@ impl Zone {
         }
         let exchanges = self.exchanges.get(&name);
         let addresses = self.addresses.get(&name);
-        if exchanges.is_none() && addresses.is_none() && found.is_empty() {
+        let (texts, pointer) = (self.texts.get(&name), self.pointers.get(&name));
+        let nothing = texts.is_none() && pointer.is_none() && exchanges.is_none();
+        if nothing && addresses.is_none() && found.is_empty() {
             return (ResponseCode::NXDomain, Vec::new());
         }
         let addresses = addresses.into_iter().flatten();
@@ -77,6 +91,8 @@ impl Zone {
             RecordType::MX => exchanges.into_iter().flatten().filter_map(exchange).collect(),
             RecordType::A => addresses.filter_map(v4).collect(),
             RecordType::AAAA => addresses.filter_map(v6).collect(),
+            RecordType::TXT => texts.into_iter().flatten().map(|text| said(text)).collect(),
+            RecordType::PTR => pointer.and_then(|host| called(host)).into_iter().collect(),
             _ => Vec::new(),
         };
         found.extend(data.into_iter().map(|data| (name.clone(), data)));
@@ -116,6 +132,17 @@ fn key(name: &str) -> String {
 fn exchange((preference, host): &(u16, String)) -> Option<RData> {
     let host = if host == "." { Name::root() } else { fully_qualified(host)? };
     Some(RData::MX(MX::new(*preference, host)))
+}
+
+/// RFC 1035 3.3.14: in pieces of up to 255 octets.
+fn said(text: &str) -> RData {
+    let pieces =
+        text.as_bytes().chunks(255).map(|piece| String::from_utf8_lossy(piece).into_owned());
+    RData::TXT(TXT::new(pieces.collect()))
+}
+
+fn called(host: &str) -> Option<RData> {
+    Some(RData::PTR(PTR(fully_qualified(host)?)))
 }
 
 fn fully_qualified(name: &str) -> Option<Name> {
