@@ -123,7 +123,9 @@ fn what_is_held_for_a_while_can_be_undone_and_else_is_given_up_with_a_report() {
     let of = |n: usize| format!("id={}", ids[n].as_str().unwrap());
     place.maily(&["bounce", &of(0), "--reason", "wrong price", "--window", "0s"]);
     place.maily(&["drop", &of(1), "--reason", "twice", "--window", "0s"]);
-    wait_for("an end of both", || why(&place, "")["waiting"] == 2);
+    wait_for("an end of both", || why(&place, &domain)["waiting"] == 2);
+    // The report about it waits as all else does, though its domain has no route.
+    wait_for_cause(&place, "domain=shop.example", 1, "admin");
     let trace = place.trace(ids[0].as_str().unwrap());
     assert!(trace.contains("given up by the operator: wrong price"), "{trace}");
     wait_for("a trace", || place.trace(ids[1].as_str().unwrap()).contains("removed: twice"));

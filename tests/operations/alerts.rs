@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::support::daemon::Daemon;
 use crate::support::process::run;
+use crate::support::process::wait_for;
 use crate::support::tools::tool;
 use crate::support::world::World;
 
@@ -86,6 +87,7 @@ fn what_alerts_and_dashboard_ask_for_is_what_the_daemon_tells() {
         folder.path().display()
     );
     let daemon = Daemon::start(folder.path(), world.dns, world.sink.port(), &more);
+    wait_for("the ops listener", || std::net::TcpStream::connect(daemon.ops).is_ok());
     let told = daemon.ask("/metrics").1;
     let families = told.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let told: BTreeSet<_> = families.filter_map(|line| line.split(' ').next()).collect();

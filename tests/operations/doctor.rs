@@ -207,8 +207,8 @@ fn shells_complete_commands_and_each_has_a_page_of_the_manual() {
     for name in ["maily.1", "maily-doctor.1", "maily-plugin-replay.1"] {
         assert!(names.contains(&pages.join(name)), "{name}: {names:?}");
     }
-    let checked =
-        run(Command::new(tool("groff")).args(["-Kutf8", "-man", "-Tutf8", "-ww", "-z"]).args(&names));
+    let mut groff = Command::new(tool("groff"));
+    let checked = run(groff.args(["-Kutf8", "-man", "-Tutf8", "-ww", "-z"]).args(&names));
     assert_eq!(String::from_utf8_lossy(&checked.stderr), "");
     let why = String::from_utf8(maily(&["man", "why"])).unwrap();
     assert!(

@@ -1,4 +1,5 @@
-//! Streams that look each second whether there is something to say.
+//! Streams that look each second whether there is something to say, and less often where a look
+//! takes long.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,6 +20,10 @@ use crate::staying::Staying;
 
 /// How often it is looked whether something has changed.
 const TICK: Duration = Duration::from_secs(1);
+/// A look is followed by so many times as long without one, so that whoever looks on takes a
+/// hundredth of a processor at most, however much waits; but never longer than this.
+const SPARING: u32 = 100;
+const REST_MAX: Duration = Duration::from_secs(5);
 /// A comment is sent when nothing else was for so many looks.
 const BEATS: u32 = 15;
 
@@ -41,7 +46,11 @@ where
             if !this.staying.may_go_on() {
                 return None;
             }
+            let clock = Arc::clone(&this.staying.shared.parts.clock);
+            let begun = clock.now();
             let said = (this.say)(Arc::clone(&this.staying.shared), this.state).await;
+            let rest = clock.now().since(begun).saturating_mul(SPARING);
+            this.tick.reset_after(rest.clamp(TICK, REST_MAX));
             let (state, text) = said?;
             this.state = state;
             this.quiet += 1;

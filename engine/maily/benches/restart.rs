@@ -70,8 +70,8 @@ fn submission(number: u64) -> Submission {
     }
 }
 
-/// When the messages came, in seconds since 1970; a daemon that is to find them waiting wants a time
-/// of today: `MAILY_BEGINS=$(date +%s) MAILY_MESSAGES=5000000 … fill FOLDER`.
+/// When the messages came, in seconds since 1970; a daemon that is to find them waiting wants a
+/// time of today: `MAILY_BEGINS=$(date +%s) MAILY_MESSAGES=5000000 … fill FOLDER`.
 fn begins() -> u64 {
     std::env::var("MAILY_BEGINS").ok().map_or(1_795_000_000, |text| text.parse().unwrap())
 }

@@ -45,8 +45,8 @@ fn descriptors(config: &Config) -> Finding {
     Finding::new(ABOUT, Level::Warn, what, next)
 }
 
-/// Whether anybody keeps the clock right: signatures and reports carry times, and a wrong clock lets
-/// mail expire too soon.
+/// Whether anybody keeps the clock right: signatures and reports carry times, and a wrong clock
+/// lets mail expire too soon.
 fn clock() -> Finding {
     const ABOUT: &str = "clock";
     let kept = SYNCHRONISED.iter().find(|path| Path::new(path).exists());
