@@ -3,6 +3,7 @@
 //! A suppression is on disk before whoever asked for it is told. It is looked up at each attempt,
 //! so it reaches mail that waits already.
 
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -157,6 +158,32 @@ fn unquoted(local_part: &str) -> String {
     out
 }
 
+/// Several keys, one behind the other in one piece of memory.
+struct Keys(Vec<u8>);
+
+impl Keys {
+    fn with_room(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets + 6))
+    }
+
+    /// Where the key of this subject is. Nothing is kept under a name that is too long, nor under
+    /// the empty key that stands for it.
+    fn push(&mut self, project: &str, list: &str, mailbox: &str) -> Range<usize> {
+        let begin = self.0.len();
+        for name in [project, list] {
+            let Ok(octets) = u8::try_from(name.len()) else { return 0..0 };
+            self.0.push(octets);
+            self.0.extend_from_slice(name.as_bytes());
+        }
+        self.0.extend_from_slice(mailbox.as_bytes());
+        begin..self.0.len()
+    }
+
+    fn get(&self, range: Range<usize>) -> &[u8] {
+        self.0.get(range).unwrap_or_default()
+    }
+}
+
 /// How the keys of a project, or of one of its lists, begin.
 fn prefix(project: &str, list: Option<&str>) -> Result<Vec<u8>, SuppressError> {
     let mut prefix = Vec::with_capacity(96);
@@ -246,19 +273,11 @@ impl Suppressions {
             return None;
         }
         let mailbox = written(mailbox);
-        let key = |project: &str, list: &str| {
-            // Nothing is kept under a name that is too long, nor under no key.
-            let key = prefix(project, Some(list)).map(|mut key| {
-                key.extend_from_slice(mailbox.as_bytes());
-                key
-            });
-            key.unwrap_or_default()
-        };
-        let keys = [key(project, list), key(project, ""), key("", "")];
-        let [list, project, all] = &keys;
-        let rows = self.table.get_all([list.as_slice(), project, all]);
-        let found = rows.into_iter().flatten().filter_map(|row| decode(&row));
-        let mut holding = found.filter(|found| found.holds(now));
+        let mut keys = Keys::with_room(2 * project.len() + list.len() + 3 * mailbox.len());
+        let levels = [(project, list), (project, ""), ("", "")];
+        let ends = levels.map(|(project, list)| keys.push(project, list, &mailbox));
+        let rows = self.table.read_all(ends.map(|range| keys.get(range)), decode);
+        let mut holding = rows.into_iter().flatten().flatten().filter(|found| found.holds(now));
         holding.next().map(|found| found.reason)
     }
 

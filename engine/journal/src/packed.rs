@@ -2,7 +2,7 @@
 //! little more than its octets, and is found at once.
 //!
 //! ```text
-//! data:   blocks of up to 8 rows
+//! data:   blocks of up to 4 rows
 //! row:    shared | rest | octets of the key behind what it shares with the one before | value
 //! value:  octets, twice | octets           or, of a large one:  its number, twice, and one
 //! slots:  for each row, where its hash leads to: 1 + number of its block, and a piece of the hash
@@ -18,7 +18,7 @@ use hashbrown::DefaultHashBuilder;
 use crate::wide::Wide;
 
 /// Rows of a block: the first has its whole key.
-const BLOCK_ROWS: usize = 8;
+const BLOCK_ROWS: usize = 4;
 /// Octets of a value from which on it is kept by itself, and not copied to be read.
 const LARGE_OCTETS_MIN: usize = 64;
 
@@ -113,24 +113,29 @@ impl Packed {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Bytes> {
-        let [value] = self.get_all([key]);
-        value
+        let hash = self.hasher.hash_one(key);
+        let slot = self.slots.number(self.place(hash)).unwrap_or(0);
+        self.look(key, hash, slot).map(Value::bytes)
     }
 
-    /// The values of several keys. Their slots are read before any of them is looked at: memory is
-    /// waited for once, and not once for each.
-    pub(crate) fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
+    /// What is read of the values of several keys. Their slots are looked at before any of them is
+    /// searched: memory is waited for once, and not once for each.
+    pub(crate) fn read_all<const N: usize, T>(
+        &self,
+        keys: [&[u8]; N],
+        read: &impl Fn(&[u8]) -> T,
+    ) -> [Option<T>; N] {
         let hashes = keys.map(|key| self.hasher.hash_one(key));
         let slots = hashes.map(|hash| self.slots.number(self.place(hash)).unwrap_or(0));
         let mut found = keys.into_iter().zip(hashes.into_iter().zip(slots));
         std::array::from_fn(|_| {
             let (key, (hash, slot)) = found.next()?;
-            self.look(key, hash, slot)
+            self.look(key, hash, slot).map(|value| read(value.octets()))
         })
     }
 
     /// Looks for a key from the slot on where its hash leads to.
-    fn look(&self, key: &[u8], hash: u64, mut slot: u32) -> Option<Bytes> {
+    fn look(&self, key: &[u8], hash: u64, mut slot: u32) -> Option<Value<'_>> {
         let wanted = self.slot(0, hash) >> self.block_bits;
         let mut at = self.place(hash);
         while slot != 0 {
@@ -146,7 +151,7 @@ impl Packed {
         None
     }
 
-    fn find(&self, block: usize, key: &[u8]) -> Option<Bytes> {
+    fn find(&self, block: usize, key: &[u8]) -> Option<Value<'_>> {
         let mut walk = self.walk(block);
         // So much of the key is that of the row before, which stands before it.
         let mut same = 0;
@@ -159,7 +164,7 @@ impl Packed {
             let wanted = key.get(same..)?;
             let more = if shared == same { self::shared(rest, wanted) } else { 0 };
             match (rest.get(more), wanted.get(more)) {
-                (None, None) if shared == same => return Some(value.bytes()),
+                (None, None) if shared == same => return Some(value),
                 (row, key) if shared < same || row > key => return None,
                 _ => same += more,
             }
@@ -228,7 +233,14 @@ enum Value<'a> {
     Large(&'a Bytes),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    fn octets(self) -> &'a [u8] {
+        match self {
+            Self::Small(octets) => octets,
+            Self::Large(value) => value,
+        }
+    }
+
     fn bytes(self) -> Bytes {
         match self {
             Self::Small(octets) => Bytes::copy_from_slice(octets),

@@ -68,14 +68,18 @@ impl Rows {
         self.packed.get(key)
     }
 
-    /// The values of several keys, sooner than one by one.
-    pub(crate) fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
-        let mut found = self.packed.get_all(keys);
+    /// What is read of the values of several keys, sooner than one by one.
+    pub(crate) fn read_all<const N: usize, T>(
+        &self,
+        keys: [&[u8]; N],
+        read: impl Fn(&[u8]) -> T,
+    ) -> [Option<T>; N] {
+        let mut found = self.packed.read_all(keys, &read);
         let layers = [self.frozen.as_deref(), Some(&self.changes)];
         for layer in layers.into_iter().flatten().filter(|layer| !layer.is_empty()) {
             for (key, value) in keys.iter().zip(&mut found) {
                 if let Some(changed) = layer.get(*key) {
-                    value.clone_from(changed);
+                    *value = changed.as_deref().map(&read);
                 }
             }
         }

@@ -259,9 +259,14 @@ impl Table {
         self.inner.state.rows.read().get(key)
     }
 
-    /// The values of several keys, sooner than one by one.
-    pub fn get_all<const N: usize>(&self, keys: [&[u8]; N]) -> [Option<Bytes>; N] {
-        self.inner.state.rows.read().get_all(keys)
+    /// What `read` makes of the values of several keys, sooner than one by one. It must be short:
+    /// no change is made meanwhile.
+    pub fn read_all<const N: usize, T>(
+        &self,
+        keys: [&[u8]; N],
+        read: impl Fn(&[u8]) -> T,
+    ) -> [Option<T>; N] {
+        self.inner.state.rows.read().read_all(keys, read)
     }
 
     /// Whether a key has a value.
