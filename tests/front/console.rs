@@ -8,6 +8,7 @@ use maily::sink::behaviour::Behaviour;
 
 use crate::place::Place;
 use crate::place::mail;
+use crate::slow_line::SlowLine;
 use crate::support::process::run;
 use crate::support::process::wait_for;
 use crate::support::tools::tool;
@@ -141,4 +142,37 @@ fn in_ascii_and_without_colours_it_works_the_same_and_stays_read_only() {
     terminal.shows("sort by the next column");
     terminal.keys(&["q", "q"]);
     wait_for("the end of the console", || !terminal.is_open());
+}
+
+#[test]
+fn over_a_slow_line_it_works_the_same_and_no_key_waits_for_the_daemon() {
+    let place = Place::new(Behaviour::Greylist(Duration::from_secs(3_600)));
+    place.inject(&mail(3));
+    let line = SlowLine::to(place.api, Duration::from_millis(300));
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, place.owner()).unwrap();
+    let way = format!("--rw --connect {} --token-file {}", line.address, token.display());
+    let terminal = Terminal::start(&place, &way, &[]);
+    terminal.shows("remote:greylisted");
+    terminal.keys(&["2"]);
+    terminal.shows(DOMAIN);
+    terminal.keys(&["p"]);
+    terminal.shows("suspend 3 messages?");
+    terminal.keys(&["Tab"]);
+    terminal.text("a slow day");
+    terminal.keys(&["Tab", "Enter"]);
+    terminal.shows("u undoes it");
+    assert!(place.maily(&["jobs"]).contains("a slow day"));
+    // While nothing comes through, keys do what they can, and what is shown is called old.
+    line.hold(true);
+    terminal.keys(&["?"]);
+    terminal.shows("sort by the next column");
+    terminal.keys(&["Escape", "1"]);
+    terminal.shows("NEEDS ATTENTION");
+    terminal.shows("stale");
+    line.hold(false);
+    terminal.shows("live");
+    terminal.keys(&["u"]);
+    terminal.shows("undone");
 }

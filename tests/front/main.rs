@@ -21,6 +21,7 @@ mod recipients;
 mod returns;
 mod roles;
 mod scripts;
+mod slow_line;
 mod steering;
 #[path = "../support/mod.rs"]
 mod support;
