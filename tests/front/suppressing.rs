@@ -111,6 +111,13 @@ fn operators_import_export_and_suppress_for_everybody() {
     let said = place.maily(&["suppress", "import", file.to_str().unwrap(), "--project", "other"]);
     assert!(said.contains("25000 are not written to"), "{said}");
     place.maily(&["suppress", "add", &format!("dan@{DOMAIN}")]);
+    // Operators see those of all, everybody's first.
+    let view = place.ask_admin("GET", "/v1/views/suppressions?sort=project&limit=1", None).json();
+    assert_eq!(view["rows"][0]["cells"][0], format!("dan@{DOMAIN}"), "{view}");
+    assert_eq!(view["total"], 20_000, "no more are drawn");
+    let only = ["view", "suppressions", "project=shop and mailbox~r1234 and reason=bounced"];
+    let said = place.maily(&only);
+    assert!(said.contains(&format!("r12340@{DOMAIN}")) && !said.contains("dan@"), "{said}");
     let said = place.ask("POST", "/v1/messages", Some(&mail(&[&format!("dan@{DOMAIN}")], None)));
     assert_eq!(said.json()["results"][0]["suppressed"], "operator", "{said:?}");
     let said = place.maily(&["suppress", "check", &format!("dan@{DOMAIN}")]);

@@ -17,6 +17,9 @@ use maily_core::queue::scheduler::Scheduler;
 use maily_core::queue::survey::Messages;
 use maily_core::queue::survey::Order;
 use maily_core::queue::survey::Survey;
+use maily_events::suppression::PAGE_MAX;
+use maily_events::suppression::Subject;
+use maily_events::suppression::Suppression;
 
 use crate::answer::Answer;
 use crate::answer::Outcome;
@@ -35,6 +38,9 @@ use crate::views::Wish;
 use crate::vigil;
 use crate::why;
 
+/// Suppressions, and projects, that a view is drawn of.
+const SUPPRESSIONS_ROWS: usize = 20_000;
+const PROJECTS_MAX: usize = 1_000;
 /// Entries of the audit log that are shown.
 const AUDIT_ROWS: u64 = 1_000;
 /// Tokens that are shown.
@@ -148,6 +154,7 @@ async fn rows_of(shared: &Arc<Shared>, spec: &ViewSpec) -> Result<(Timestamp, Ve
         "jobs" => (now, rows::jobs(registry.directives())),
         "tokens" => (now, rows::tokens(registry.tokens(None, None, TOKENS_MAX))),
         "audit" => (now, audit(shared).await?),
+        "suppressions" => (now, suppressions(shared).await?),
         name => {
             let (at, survey) = surveyed(shared).await?;
             let rows = match name {
@@ -175,6 +182,30 @@ async fn audit(shared: &Shared) -> Result<Vec<Row>, Fault> {
     };
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| Fault::ours(&error))?;
     Ok(rows::audit(read.map_err(|error| Fault::ours(&error))?.entries))
+}
+
+/// Those of everybody come first.
+async fn suppressions(shared: &Shared) -> Result<Vec<Row>, Fault> {
+    let (all, registry) = (shared.mail()?.suppressions.clone(), shared.parts.registry.clone());
+    let read = move || {
+        let projects = registry.projects(None, PROJECTS_MAX).into_iter().map(|one| one.name);
+        let names = std::iter::once(String::new()).chain(projects.map(|name| name.to_string()));
+        let mut found: Vec<(Subject, Suppression)> = Vec::new();
+        for name in names {
+            let mut after: Option<Subject> = None;
+            loop {
+                let some = all.list(&name, None, "", after.as_ref(), PAGE_MAX);
+                if some.is_empty() || found.len() >= SUPPRESSIONS_ROWS {
+                    break;
+                }
+                after = some.last().map(|(subject, _)| subject.clone());
+                found.extend(some);
+            }
+        }
+        found.truncate(SUPPRESSIONS_ROWS);
+        rows::suppressions(&found)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| Fault::ours(&error))
 }
 
 /// Messages are chosen where they are: there may be millions.

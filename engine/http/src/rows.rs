@@ -13,6 +13,8 @@ use maily_core::queue::survey::StreamRow;
 use maily_core::queue::survey::Survey;
 use maily_core::queue::survey::Tally;
 use maily_core::selector::value::quoted;
+use maily_events::suppression::Subject;
+use maily_events::suppression::Suppression;
 use maily_live::talk::SessionRow;
 use maily_registry::audit_entry::Entry;
 use maily_registry::audit_entry::Hash;
@@ -22,6 +24,7 @@ use maily_registry::token::Token;
 use crate::convert;
 use crate::live;
 use crate::showing;
+use crate::suppressing;
 use crate::views::Cell;
 use crate::views::Row;
 
@@ -219,6 +222,25 @@ pub(crate) fn bounces(counts: &[(&'static str, u64)]) -> Vec<Row> {
         Some(Row { key: (*name).to_owned(), selector: String::new(), cells })
     };
     counts.iter().filter(|(_, count)| *count > 0).filter_map(row).collect()
+}
+
+pub(crate) fn suppressions(all: &[(Subject, Suppression)]) -> Vec<Row> {
+    let row = |(subject, known): &(Subject, Suppression)| {
+        let some = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        let cells = vec![
+            Cell::text(&*subject.mailbox),
+            Cell::maybe(some(&subject.project)),
+            Cell::maybe(some(&subject.list)),
+            Cell::text(word(suppressing::word(known.reason))),
+            Cell::text(known.first.to_string()),
+            Cell::text(known.last.to_string()),
+            Cell::maybe(known.until.map(|at| at.to_string())),
+            Cell::maybe(known.message.map(|id| id.to_string())),
+        ];
+        let key = format!("{}\n{}\n{}", subject.project, subject.list, subject.mailbox);
+        Row { key, selector: String::new(), cells }
+    };
+    all.iter().map(row).collect()
 }
 
 pub(crate) fn jobs(directives: Vec<Directive>) -> Vec<Row> {

@@ -238,6 +238,36 @@ pub(crate) const TOKENS: ViewSpec = ViewSpec {
     sort: "id",
 };
 
+/// Who is not written to.
+pub(crate) const SUPPRESSIONS: ViewSpec = ViewSpec {
+    name: "suppressions",
+    about: "who is not written to: the first 20,000 by project, list and mailbox",
+    columns: &[
+        column("mailbox", "MAILBOX", Text, 0, "who"),
+        column("project", "PROJECT", Text, 0, "whose mail they are not sent; everybody's without"),
+        column("list", "LIST", Text, 2, "of which list; of all of them without"),
+        column("reason", "REASON", Text, 1, "why"),
+        column("first", "FIRST", Time, 5, "when it was said first"),
+        column("last", "LAST", Time, 3, "when it was said last"),
+        column("until", "UNTIL", Time, 4, "when it ends by itself"),
+        column("message", "MESSAGE", Text, 6, "the message that brought it about"),
+    ],
+    groups: &["project", "list", "reason"],
+    sort: "mailbox",
+};
+
 /// All views.
-pub(crate) const VIEWS: [ViewSpec; 11] =
-    [QUEUES, SITES, STREAMS, SOURCES, MESSAGES, SESSIONS, PLUGINS, BOUNCES, JOBS, AUDIT, TOKENS];
+pub(crate) const VIEWS: [ViewSpec; 12] = [
+    QUEUES,
+    SITES,
+    STREAMS,
+    SOURCES,
+    MESSAGES,
+    SESSIONS,
+    PLUGINS,
+    BOUNCES,
+    SUPPRESSIONS,
+    JOBS,
+    AUDIT,
+    TOKENS,
+];

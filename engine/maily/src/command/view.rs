@@ -16,7 +16,8 @@ use crate::office::Office;
 /// The widest that a column gets.
 const WIDTH_MAX: usize = 48;
 
-/// Look at queues, sites, streams, sources, messages, plugins, bounces, jobs, audit or tokens.
+/// Look at queues, sites, streams, sources, messages, sessions, plugins, bounces, suppressions,
+/// jobs, audit or tokens.
 ///
 /// It asks the running daemon by its admin socket (http.admin.listen).
 #[derive(Debug, clap::Args)]
