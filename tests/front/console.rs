@@ -112,6 +112,18 @@ fn an_operator_finds_why_a_site_waits_suspends_a_domain_traces_a_message_and_und
     terminal.keys(&["Escape", "u"]);
     terminal.shows("undone");
     assert!(place.maily(&["jobs"]).contains("[undone]"));
+    // What happens to mail, and what was said where it failed.
+    terminal.keys(&["L"]);
+    terminal.shows("nothing was said yet");
+    place.inject(&mail(1));
+    let screen = terminal.shows("deferred r…@");
+    assert!(screen.contains("accepted r…@") && screen.contains("greylisted"), "{screen}");
+    terminal.keys(&["t"]);
+    let screen = terminal.shows("RCPT TO:");
+    assert!(screen.contains("< 450") && screen.contains("> MAIL FROM:"), "{screen}");
+    terminal.text(":suppressions");
+    terminal.keys(&["Enter"]);
+    terminal.shows("MAILBOX");
     terminal.keys(&["C-c"]);
     wait_for("the end of the console", || !terminal.is_open());
     let frames = std::fs::read_to_string(&frames).unwrap();

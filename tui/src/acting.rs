@@ -12,6 +12,7 @@ use crate::model::Model;
 use crate::model::SCREENS_MAX;
 use crate::model::Screen;
 use crate::model::Typing;
+use crate::tail::Tail;
 
 /// Why nothing may be changed; none if something may.
 fn read_only(model: &Model) -> Option<String> {
@@ -90,11 +91,11 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             return open(model, Screen::Why { selector });
         }
         Action::Jobs => return open(model, Screen::view("jobs")),
+        Action::Log => return open(model, Screen::Tail(Tail::Events(String::new()))),
+        Action::Talk => return talk(model),
         Action::Copy => return copy(model),
         Action::Show => {
-            let selector = model.selected().unwrap_or_default();
-            let quoted = selector.replace('\'', r"'\''");
-            model.notice = Some((true, format!("maily why '{quoted}'")));
+            model.notice = Some((true, equivalent(model)));
         }
         Action::Privacy => model.private = !model.private,
         Action::Time => model.relative = !model.relative,
@@ -104,6 +105,35 @@ pub(crate) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         other => return steer(model, other),
     }
     Vec::new()
+}
+
+/// What is said in the session that the cursor is at.
+fn talk(model: &mut Model) -> Vec<Effect> {
+    match model.screen() {
+        Screen::View { name, .. } if name == "sessions" => match cell(model, "session") {
+            Some(session) => open(model, Screen::Tail(Tail::Session(session))),
+            None => Vec::new(),
+        },
+        _ => open(model, Screen::Tail(Tail::Failed)),
+    }
+}
+
+/// The command that shows the same.
+fn equivalent(model: &Model) -> String {
+    let quote = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    match model.screen() {
+        Screen::Overview | Screen::Help => "maily top".to_owned(),
+        Screen::View { name, query } => {
+            let mut words = vec!["maily view".to_owned(), name.clone()];
+            words.extend(query.filter.as_deref().map(quote));
+            words.extend(query.sort.as_ref().map(|sort| format!("--sort {sort}")));
+            words.extend(query.group.as_ref().map(|group| format!("--group {group}")));
+            words.join(" ")
+        }
+        Screen::Why { selector } => format!("maily why {}", quote(selector)),
+        Screen::Story { message } => format!("maily trace {message}"),
+        Screen::Tail(tail) => tail.command(),
+    }
 }
 
 /// What is done with the mail that the cursor is at.
@@ -154,7 +184,7 @@ fn is_paused(model: &Model) -> bool {
             let row = model.known.window.as_ref().and_then(|w| w.rows.get(model.cursor));
             row.is_some_and(|row| row.cells.iter().any(|cell| cell == "admin"))
         }
-        Screen::Story { .. } | Screen::Help => false,
+        Screen::Story { .. } | Screen::Tail(_) | Screen::Help => false,
     }
 }
 
@@ -262,6 +292,9 @@ fn on_open(model: &mut Model) -> Vec<Effect> {
         Screen::View { name, .. } if name == "messages" => {
             cell(model, "id").map(|message| Screen::Story { message })
         }
+        Screen::View { name, .. } if name == "sessions" => {
+            cell(model, "session").map(|session| Screen::Tail(Tail::Session(session)))
+        }
         Screen::Why { .. } => model.selected().map(|selector| {
             let query = ViewQuery { filter: Some(selector), ..ViewQuery::default() };
             Screen::View { name: "messages".into(), query }
@@ -285,8 +318,14 @@ pub(crate) fn open(model: &mut Model, screen: Screen) -> Vec<Effect> {
     }
     (model.cursor, model.frozen) = (0, false);
     model.marks.clear();
-    (model.known.window, model.known.why, model.known.story) = (None, None, None);
+    forget(model);
     follow(model)
+}
+
+/// What was said of another screen.
+fn forget(model: &mut Model) {
+    (model.known.window, model.known.why, model.known.story) = (None, None, None);
+    model.known.tail.clear();
 }
 
 fn back(model: &mut Model) -> Vec<Effect> {
@@ -296,7 +335,7 @@ fn back(model: &mut Model) -> Vec<Effect> {
     model.left = model.screens.pop();
     (model.cursor, model.frozen) = (0, false);
     model.marks.clear();
-    (model.known.window, model.known.why, model.known.story) = (None, None, None);
+    forget(model);
     follow(model)
 }
 

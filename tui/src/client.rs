@@ -22,11 +22,14 @@ use tokio::sync::mpsc;
 
 use maily_api::call::Call;
 use maily_api::calls;
+use maily_api::live::TranscriptsQuery;
 
 use crate::effect::Effect;
 use crate::model::Screen;
 use crate::sse;
 use crate::sse::Reader;
+use crate::tail;
+use crate::tail::Tail;
 use crate::update::Msg;
 
 /// The most octets of an answer.
@@ -183,6 +186,23 @@ impl Client {
                 }
                 tokio::time::sleep(WHY_PAUSE).await;
             },
+            Screen::Tail(Tail::Session(session)) => {
+                // All of it is said again when it is followed anew.
+                if self.tell(Msg::Said(Vec::new(), true)).await.is_none() {
+                    return Ok(None);
+                }
+                self.stream(&calls::transcript_stream(session)).await
+            }
+            Screen::Tail(Tail::Events(types)) => self.stream(&calls::event_stream(types)).await,
+            Screen::Tail(Tail::Failed) => loop {
+                let wish = TranscriptsQuery { failed: true, ..TranscriptsQuery::default() };
+                let all = self.ask(calls::transcripts(&wish)).await?;
+                let said = Msg::Said(tail::transcripts(all), true);
+                if self.tell(said).await.is_none() {
+                    return Ok(None);
+                }
+                tokio::time::sleep(WHY_PAUSE).await;
+            },
         }
     }
 
@@ -212,6 +232,10 @@ impl Client {
                 {
                     return Ok(None);
                 }
+                if event.name == "over" {
+                    // There is nothing to come again for.
+                    std::future::pending::<()>().await;
+                }
             }
             if self.tell(Msg::Link(Ok(()))).await.is_none() {
                 return Ok(None);
@@ -226,6 +250,15 @@ fn read(event: &sse::Event) -> anyhow::Result<Option<Msg>> {
         "overview" => Msg::Overview(serde_json::from_str(&event.data).context(odd)?),
         "window" => Msg::Window(serde_json::from_str(&event.data).context(odd)?),
         "diff" => Msg::Diff(serde_json::from_str(&event.data).context(odd)?),
+        "line" => {
+            let line = serde_json::from_str(&event.data).context(odd)?;
+            Msg::Said(vec![tail::line(line)], false)
+        }
+        "over" => Msg::Said(vec![tail::over()], false),
+        name if name.starts_with("message.") => {
+            let event = serde_json::from_str(&event.data).context(odd)?;
+            Msg::Said(vec![tail::event(&event)], false)
+        }
         _ => return Ok(None),
     }))
 }

@@ -3,6 +3,8 @@
 use maily_api::directive::Verb;
 use maily_api::view::ViewInfo;
 
+use crate::tail::Tail;
+
 /// What a command means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -27,6 +29,8 @@ pub enum Command {
     },
     /// Take a directive back.
     Undo(String),
+    /// What is said as it is said.
+    Tail(Tail),
     /// The keys.
     Help,
     /// Leave.
@@ -45,7 +49,8 @@ const VERBS: [(&str, Verb); 10] = [
     ("move", Verb::Move),
     ("unpause", Verb::Resume),
 ];
-const WORDS: [&str; 7] = ["overview", "why", "trace", "undo", "help", "quit", "top"];
+const WORDS: [&str; 10] =
+    ["overview", "why", "trace", "undo", "help", "quit", "top", "events", "failed", "session"];
 
 /// Reads a command.
 ///
@@ -74,6 +79,9 @@ pub fn parse(text: &str, views: &[ViewInfo]) -> Result<Command, String> {
         "why" => Ok(Command::Why(rest.to_owned())),
         "trace" => needed("the id of a message").map(Command::Trace),
         "undo" => needed("the name of a directive").map(Command::Undo),
+        "events" => Ok(Command::Tail(Tail::Events(rest.to_owned()))),
+        "failed" => Ok(Command::Tail(Tail::Failed)),
+        "session" => needed("its name").map(|name| Command::Tail(Tail::Session(name))),
         "help" => Ok(Command::Help),
         "q" | "quit" => Ok(Command::Quit),
         _ => match views.iter().find(|view| view.name.starts_with(word)) {

@@ -20,6 +20,7 @@ use crate::model::Typing;
 use crate::screens::help;
 use crate::screens::overview;
 use crate::screens::story;
+use crate::screens::tail;
 use crate::screens::view;
 use crate::screens::why;
 use crate::text::cell;
@@ -47,6 +48,7 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
         Screen::View { .. } => view::draw(model, frame, body),
         Screen::Why { .. } => why::draw(model, frame, body),
         Screen::Story { .. } => story::draw(model, frame, body),
+        Screen::Tail(_) => tail::draw(model, frame, body),
         Screen::Help => help::draw(model, frame, body),
     }
     let last = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };

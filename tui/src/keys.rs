@@ -61,6 +61,10 @@ pub enum Action {
     Undo,
     /// Directives.
     Jobs,
+    /// What happens to mail.
+    Log,
+    /// What is said in a session, or was in those that failed.
+    Talk,
     /// Copy.
     Copy,
     /// The same by the command line.
@@ -138,6 +142,8 @@ pub const KEYS: &[Binding] = &[
     bind(Char('l'), "l", Action::Release, "release", false),
     bind(Char('u'), "u", Action::Undo, "undo the last directive", false),
     bind(Char('J'), "J", Action::Jobs, "jobs", false),
+    bind(Char('L'), "L", Action::Log, "what happens to mail", false),
+    bind(Char('t'), "t", Action::Talk, "what is said in a session; what failed", false),
     bind(Char('y'), "y", Action::Copy, "copy what the cursor is at", false),
     bind(Char('C'), "C", Action::Show, "the same by the command line", false),
     bind(Char('P'), "P", Action::Privacy, "hide who people are", false),

@@ -17,5 +17,6 @@ pub mod model;
 pub mod run;
 pub mod screens;
 pub mod sse;
+pub mod tail;
 pub mod text;
 pub mod update;

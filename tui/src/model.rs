@@ -1,6 +1,7 @@
 //! What the console knows: a value, from which all is drawn.
 
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use maily_api::directive::Directive;
 use maily_api::overview::Overview;
@@ -13,6 +14,8 @@ use maily_api::why::Why;
 
 use crate::dialog::Dialog;
 use crate::look::Look;
+use crate::tail::Said;
+use crate::tail::Tail;
 use crate::text::lasting;
 
 /// Screens that are remembered.
@@ -42,6 +45,8 @@ pub enum Screen {
         /// Its id.
         message: String,
     },
+    /// What is said as it is said.
+    Tail(Tail),
     /// The keys.
     Help,
 }
@@ -60,6 +65,7 @@ impl Screen {
             Self::Why { selector } if selector.is_empty() => "why".to_owned(),
             Self::Why { selector } => format!("why {selector}"),
             Self::Story { message } => format!("trace {message}"),
+            Self::Tail(tail) => tail.crumb(),
             Self::Help => "help".to_owned(),
         }
     }
@@ -87,6 +93,8 @@ pub struct Known {
     pub why: Option<Why>,
     /// The life of a message.
     pub story: Option<Box<Story>>,
+    /// What was said.
+    pub tail: VecDeque<Said>,
     /// The views that there are.
     pub views: Vec<ViewInfo>,
     /// Who we are.
@@ -189,6 +197,7 @@ impl Model {
             Screen::View { .. } => self.known.window.as_ref().map_or(0, |w| w.rows.len()),
             Screen::Why { .. } => self.known.why.as_ref().map_or(0, |why| why.causes.len()),
             Screen::Story { .. } => self.known.story.as_ref().map_or(0, |s| s.steps.len()),
+            Screen::Tail(_) => self.known.tail.len(),
             Screen::Help => crate::keys::KEYS.len(),
         }
     }
@@ -218,7 +227,7 @@ impl Model {
                 })
             }
             Screen::Story { message } => Some(format!("id={message}")),
-            Screen::Help => None,
+            Screen::Tail(_) | Screen::Help => None,
         };
         chosen.filter(|selector| !selector.is_empty())
     }

@@ -100,8 +100,11 @@ pub fn masked(text: &str, ascii: bool) -> String {
         match word.split_once('@') {
             Some((local, domain)) if !local.is_empty() => {
                 let dots = if ascii { "..." } else { "…" };
-                let shown = local.trim_start_matches(['<', '"']).chars().next().unwrap_or('?');
-                out.push_str(&format!("{shown}{dots}@{domain}"));
+                // What stands before the mailbox tells nothing of who it is: `TO:<ann@x.example>`.
+                let begin = local.rfind(['<', ':', '=', '"', '(']).map_or(0, |at| at + 1);
+                let (before, name) = local.split_at(begin);
+                let shown = name.chars().next().unwrap_or('?');
+                out.push_str(&format!("{before}{shown}{dots}@{domain}"));
             }
             _ => out.push_str(word),
         }
@@ -146,7 +149,8 @@ mod tests {
         assert_eq!((lasting(59), lasting(11_520)), ("59s".into(), "3h12m".into()));
         assert_eq!((octets(999), octets(2_100_000_000)), ("999 B".into(), "2.1 GB".into()));
         assert_eq!(masked("to ann.lee@gmail.com now", false), "to a…@gmail.com now");
-        assert_eq!(masked("<ann@x.example>", true), "a...@x.example>");
+        assert_eq!(masked("<ann@x.example>", true), "<a...@x.example>");
+        assert_eq!(masked("RCPT TO:<ann@x.example>", false), "RCPT TO:<a…@x.example>");
         assert_eq!(spark(&[0, 1, 4, 8], 3, true), "..=#"[1..].to_string());
     }
 

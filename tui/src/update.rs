@@ -30,6 +30,8 @@ use crate::keys;
 use crate::model::Model;
 use crate::model::Screen;
 use crate::model::Typing;
+use crate::tail;
+use crate::tail::Said;
 
 /// The most characters that are typed into one line.
 const TYPED_MAX: usize = 2_000;
@@ -59,6 +61,8 @@ pub enum Msg {
     Why(Why),
     /// The life of a message.
     Story(Box<Story>),
+    /// What was said; all that is known of it if so.
+    Said(Vec<Said>, bool),
     /// The views that there are.
     Views(Vec<ViewInfo>),
     /// Who we are.
@@ -127,9 +131,21 @@ fn on_data(model: &mut Model, data: Msg) {
         }
         Msg::Why(why) => model.known.why = Some(why),
         Msg::Story(story) => model.known.story = Some(story),
+        Msg::Said(lines, all) => return on_said(model, lines, all),
         _ => {}
     }
     model.cursor = model.cursor.min(model.rows().saturating_sub(1));
+}
+
+/// The cursor stays at the newest line, if it is there.
+fn on_said(model: &mut Model, lines: Vec<Said>, all: bool) {
+    let follows = model.cursor + 1 >= model.known.tail.len();
+    if all {
+        model.known.tail.clear();
+    }
+    tail::push(&mut model.known.tail, lines);
+    let last = model.known.tail.len().saturating_sub(1);
+    model.cursor = if follows { last } else { model.cursor.min(last) };
 }
 
 fn on_directive(model: &mut Model, directive: Box<Directive>) {
@@ -293,6 +309,7 @@ fn on_command(model: &mut Model, command: Command) -> Vec<Effect> {
         }
         Command::Why(selector) => open(model, Screen::Why { selector }),
         Command::Trace(message) => open(model, Screen::Story { message }),
+        Command::Tail(tail) => open(model, Screen::Tail(tail)),
         Command::Help => open(model, Screen::Help),
         Command::Quit => vec![Effect::Quit(false)],
         Command::Undo(name) => undo(model, name),

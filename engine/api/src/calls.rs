@@ -179,6 +179,12 @@ pub fn events(after: Option<&str>, types: &str) -> Call<Page<Event>> {
     rows(&["v1", "events"], after).ask("type", Some(types).filter(|types| !types.is_empty()))
 }
 
+/// What happens from now on: a stream of events; of these types, all if there is none.
+pub fn event_stream(types: &str) -> Call<()> {
+    let types = Some(types).filter(|types| !types.is_empty());
+    get(&["v1", "events", "stream"]).ask("type", types)
+}
+
 /// Webhooks.
 pub fn webhooks(after: Option<&str>) -> Call<Page<Webhook>> {
     rows(&["v1", "webhooks"], after)

@@ -3,6 +3,7 @@
 use maily_tui::look::Look;
 use maily_tui::look::Theme;
 use maily_tui::model::Model;
+use maily_tui::tail;
 use maily_tui::update::Msg;
 use maily_tui::update::update;
 use ratatui::Terminal;
@@ -50,12 +51,22 @@ fn filter(model: &mut Model) {
     typed(model, "/waiting>1k and ");
 }
 
+fn failed(model: &mut Model) {
+    typed(model, "t");
+    update(model, Msg::Said(tail::transcripts(world::transcripts()), true));
+}
+
+fn events(model: &mut Model) {
+    typed(model, "L");
+    update(model, Msg::Said(world::events().iter().map(tail::event).collect(), false));
+}
+
 fn stale(model: &mut Model) {
     update(model, Msg::Link(Err("no daemon at /run/maily/admin.sock".into())));
     update(model, Msg::Tick(world::NOW + 7));
 }
 
-const SCREENS: [Screen; 8] = [
+const SCREENS: [Screen; 10] = [
     ("overview", |_| ()),
     ("queues", queues),
     ("why", why),
@@ -63,6 +74,8 @@ const SCREENS: [Screen; 8] = [
     ("dialog", dialog),
     ("help", help),
     ("filter", filter),
+    ("failed", failed),
+    ("events", events),
     ("stale", stale),
 ];
 

@@ -6,6 +6,9 @@ use maily_api::view::ViewQuery;
 use maily_tui::effect::Effect;
 use maily_tui::look::Look;
 use maily_tui::model::Screen;
+use maily_tui::tail;
+use maily_tui::tail::Said;
+use maily_tui::tail::Tail;
 use maily_tui::update::Msg;
 use maily_tui::update::update;
 
@@ -133,4 +136,29 @@ fn marks_and_pages_move_what_is_in_sight() {
     let effects = typed(&mut model, "g");
     let Effect::Follow(Screen::View { query, .. }) = &effects[0] else { panic!("{effects:?}") };
     assert_eq!(query.offset, Some(0));
+}
+
+#[test]
+fn what_is_said_is_followed_until_the_cursor_is_moved() {
+    let mut model = console(Look::default(), 24);
+    assert_eq!(typed(&mut model, "L"), [Effect::Follow(Screen::Tail(Tail::Events(String::new())))]);
+    let said = |n: usize| Said { text: format!("no. {n}"), ..tail::over() };
+    update(&mut model, Msg::Said((0..100).map(said).collect(), false));
+    assert!(frame(&model, 80, 24).contains("no. 99"));
+    update(&mut model, Msg::Said(vec![said(100)], false));
+    assert!(frame(&model, 80, 24).contains("no. 100"), "the newest is in sight");
+    typed(&mut model, "g");
+    update(&mut model, Msg::Said(vec![said(101)], false));
+    let drawn = frame(&model, 80, 24);
+    assert!(drawn.contains("no. 0") && !drawn.contains("no. 101"), "{drawn}");
+    typed(&mut model, "C");
+    assert!(frame(&model, 120, 24).contains("/v1/events/stream"));
+    typed(&mut model, ":session s-7");
+    let wanted = [Effect::Follow(Screen::Tail(Tail::Session("s-7".into())))];
+    assert_eq!(update(&mut model, key(KeyCode::Enter)), wanted);
+    assert!(frame(&model, 80, 24).contains("nothing was said yet"));
+    typed(&mut model, "C");
+    assert!(frame(&model, 120, 24).contains("maily sessions --follow s-7"));
+    update(&mut model, key(KeyCode::Esc));
+    assert_eq!(model.screen().crumb(), "events");
 }

@@ -4,6 +4,8 @@ use crossterm::event::KeyCode;
 use crossterm::event::KeyEvent;
 use crossterm::event::KeyModifiers;
 use maily_api::directive::Directive;
+use maily_api::event::Event;
+use maily_api::live::Transcript;
 use maily_api::overview::Overview;
 use maily_api::session::Whoami;
 use maily_api::story::Story;
@@ -149,6 +151,53 @@ pub(crate) fn would(matched: u64) -> Directive {
         "sites": [{ "name": "mx.google.example", "count": 30_118 }], "samples": [],
         "command": "maily bounce 'campaign=flash-1126'",
     }))
+}
+
+pub(crate) fn transcripts() -> Vec<Transcript> {
+    read(json!([{
+        "session": "s-2", "direction": "out", "peer": "mx.google.example [192.0.2.1]",
+        "site": "mx.google.example", "source": "out7", "began_at": "2026-11-27T14:01:00.000Z",
+        "message": "6h19jz8580000", "over": true, "failed": true, "cut": 0,
+        "lines": [
+            { "at": "2026-11-27T14:01:00.100Z", "by": "note", "text": "TLSv1_3" },
+            { "at": "2026-11-27T14:01:00.200Z", "by": "client",
+              "text": "MAIL FROM:<a@shop.example>" },
+            { "at": "2026-11-27T14:01:00.300Z", "by": "server",
+              "text": "421 4.7.28 \u{1b}[31mrate\u{1b}[0m limited" },
+        ],
+    }]))
+}
+
+pub(crate) fn events() -> Vec<Event> {
+    let event = |kind: &str, more: Value| {
+        json!({
+            "id": "1-1", "schema": 1, "type": kind, "time": "2026-11-27T14:02:10.000Z",
+            "project": "shop", "data": more,
+        })
+    };
+    read(json!([
+        event(
+            "message.delivered",
+            json!({
+                "message": "6h19jz8580000", "recipient": "ann@gmail.example", "status": "2.0.0",
+                "site": "mx.google.example", "text": "OK",
+            })
+        ),
+        event(
+            "message.bounced",
+            json!({
+                "message": "6h19jz8580001", "recipient": "bob@gmail.example", "status": "5.1.1",
+                "text": "no such \u{1b}[2Juser",
+            })
+        ),
+        event(
+            "message.suppressed",
+            json!({
+                "message": "6h19jz8580002", "recipient": "eve@gmail.example",
+                "reason": "complained",
+            })
+        ),
+    ]))
 }
 
 pub(crate) fn whoami(permissions: &[&str]) -> Whoami {
