@@ -233,3 +233,19 @@ fn a_limit_of_our_own_is_told_with_the_line_where_it_is_written() {
     let line = text.lines().nth(line.parse::<usize>().unwrap() - 1);
     assert_eq!(line, Some("message_rate = \"1/h\""), "{cause}");
 }
+
+#[test]
+fn who_follows_what_does_not_change_hears_that_the_line_is_good() {
+    let place = Place::new(Behaviour::Accept);
+    let url = format!("http://{}/v1/views/tokens/stream", place.api);
+    let mut curl = Command::new(tool("curl"));
+    curl.args(["-sN", "-H", &format!("Authorization: Bearer {}", place.owner()), &url]);
+    let mut curl = curl.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(curl.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.by_ref().any(|line| line == "event: window"));
+    let mut heard = lines.filter(|line| line.starts_with(':') || line.starts_with("event"));
+    // The token that follows is noted as used: that is one change.
+    let heard: Vec<_> = heard.by_ref().take(4).collect();
+    assert!(heard.iter().filter(|line| *line == ":").count() >= 2, "{heard:?}");
+    let _ended = (curl.kill(), curl.wait());
+}

@@ -15,6 +15,8 @@ use hyper::header;
 use tokio::time::Interval;
 use tokio::time::MissedTickBehavior;
 
+use maily_core::clock::Timestamp;
+
 use crate::parts::Shared;
 use crate::staying::Staying;
 
@@ -24,8 +26,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// hundredth of a processor at most, however much waits; but never longer than this.
 const SPARING: u32 = 100;
 const REST_MAX: Duration = Duration::from_secs(5);
-/// A comment is sent when nothing else was for so many looks.
-const BEATS: u32 = 15;
+/// A comment is sent when nothing else was for so many seconds: whoever follows calls old what
+/// nothing was heard of for four.
+const BEATS: u32 = 2;
 
 /// A stream that looks each second, and sends what there is to say.
 pub(crate) fn each_second<S, F>(
@@ -39,20 +42,15 @@ where
 {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let begin = Following { staying, tick, state, say, quiet: 0 };
+    let due = staying.shared.parts.clock.now();
+    let begin = Following { staying, tick, due, state: Some(state), say, quiet: 0 };
     let texts = stream::unfold(begin, |mut this| async {
         loop {
             this.tick.tick().await;
             if !this.staying.may_go_on() {
                 return None;
             }
-            let clock = Arc::clone(&this.staying.shared.parts.clock);
-            let begun = clock.now();
-            let said = (this.say)(Arc::clone(&this.staying.shared), this.state).await;
-            let rest = clock.now().since(begun).saturating_mul(SPARING);
-            this.tick.reset_after(rest.clamp(TICK, REST_MAX));
-            let (state, text) = said?;
-            this.state = state;
+            let text = this.look().await?;
             this.quiet += 1;
             let text = match text {
                 Some(text) => text,
@@ -70,10 +68,29 @@ where
 struct Following<S, F> {
     staying: Staying,
     tick: Interval,
-    state: S,
+    /// When it is looked next.
+    due: Timestamp,
+    state: Option<S>,
     say: fn(Arc<Shared>, S) -> F,
-    /// Looks since something was said.
+    /// Seconds since something was said.
     quiet: u32,
+}
+
+impl<S, F: Future<Output = Option<(S, Option<String>)>>> Following<S, F> {
+    /// What there is to say, if it is time to look; none ends the stream.
+    async fn look(&mut self) -> Option<Option<String>> {
+        let clock = Arc::clone(&self.staying.shared.parts.clock);
+        let begun = clock.now();
+        if begun < self.due {
+            return Some(None);
+        }
+        let (state, text) =
+            (self.say)(Arc::clone(&self.staying.shared), self.state.take()?).await?;
+        self.state = Some(state);
+        let rest = clock.now().since(begun).saturating_mul(SPARING).min(REST_MAX);
+        self.due = begun + rest;
+        Some(text)
+    }
 }
 
 /// An event of a stream (HTML, 9.2).
