@@ -261,7 +261,7 @@ fn reorder(model: &mut Model, action: Action) -> Vec<Effect> {
     follow(model)
 }
 
-fn step(model: &mut Model, rows: i64) -> Vec<Effect> {
+pub(crate) fn step(model: &mut Model, rows: i64) -> Vec<Effect> {
     let (cursor, last) = (model.cursor as i64, model.rows() as i64 - 1);
     let wanted = cursor.saturating_add(rows);
     if (0..=last).contains(&wanted) {

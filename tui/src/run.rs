@@ -9,10 +9,13 @@ use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crossterm::event::DisableBracketedPaste;
+use crossterm::event::DisableMouseCapture;
 use crossterm::event::EnableBracketedPaste;
+use crossterm::event::EnableMouseCapture;
 use crossterm::event::Event;
 use crossterm::event::EventStream;
 use crossterm::event::KeyEventKind;
+use crossterm::event::MouseEventKind;
 use crossterm::execute;
 use crossterm::terminal::BeginSynchronizedUpdate;
 use crossterm::terminal::EndSynchronizedUpdate;
@@ -56,6 +59,8 @@ pub struct Options {
     pub writable: bool,
     /// How many rows below the prompt; the whole screen without.
     pub inline: Option<u16>,
+    /// Whether the mouse is heard; then the terminal selects text only with shift.
+    pub mouse: bool,
     /// Where each frame is written as text.
     pub record: Option<PathBuf>,
 }
@@ -73,8 +78,15 @@ pub async fn run(options: Options, clock: Arc<dyn Clock>) -> anyhow::Result<()> 
     let mut terminal = terminal.context("this is no terminal that can be drawn on")?;
     let _pasting = execute!(std::io::stdout(), EnableBracketedPaste);
     let inline = options.inline.is_some();
+    let mouse = options.mouse && !inline;
+    if mouse {
+        let _heard = execute!(std::io::stdout(), EnableMouseCapture);
+    }
     let kept = Console::begin(options, &mut terminal, clock).await;
     let _pasting = execute!(std::io::stdout(), DisableBracketedPaste);
+    if mouse {
+        let _heard = execute!(std::io::stdout(), DisableMouseCapture);
+    }
     ratatui::restore();
     if let Ok(Some(screen)) = &kept
         && !inline
@@ -145,6 +157,9 @@ impl Console {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Key(key) if key.kind == KeyEventKind::Press => self.on_msg(Msg::Key(key)),
+            Event::Mouse(event) if event.kind != MouseEventKind::Moved => {
+                self.on_msg(Msg::Mouse(event));
+            }
             Event::Paste(text) => self.on_msg(Msg::Pasted(text)),
             Event::Resize(_, height) => self.on_msg(Msg::Resized(height)),
             _ => {}

@@ -3,6 +3,9 @@
 use crossterm::event::KeyCode;
 use crossterm::event::KeyEvent;
 use crossterm::event::KeyModifiers;
+use crossterm::event::MouseButton;
+use crossterm::event::MouseEvent;
+use crossterm::event::MouseEventKind;
 
 use maily_api::directive::Directive;
 use maily_api::directive::Verb;
@@ -20,6 +23,7 @@ use crate::acting::ask;
 use crate::acting::asked;
 use crate::acting::follow;
 use crate::acting::open;
+use crate::acting::step;
 use crate::acting::undo;
 use crate::command;
 use crate::command::Command;
@@ -27,6 +31,7 @@ use crate::dialog::Focus;
 use crate::dialog::word;
 use crate::effect::Effect;
 use crate::keys;
+use crate::keys::Action;
 use crate::model::Model;
 use crate::model::Screen;
 use crate::model::Typing;
@@ -35,6 +40,11 @@ use crate::tail::Said;
 
 /// The most characters that are typed into one line.
 const TYPED_MAX: usize = 2_000;
+/// Rows that a notch of the wheel moves.
+const WHEEL_ROWS: i64 = 3;
+/// The line of the screen at which the rows of a view begin: behind the border, what is in sight,
+/// and the titles.
+const FIRST_ROW: u16 = 3;
 /// Commands that are remembered.
 const HISTORY_MAX: usize = 100;
 
@@ -43,6 +53,8 @@ const HISTORY_MAX: usize = 100;
 pub enum Msg {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(MouseEvent),
     /// A text was put in.
     Pasted(String),
     /// So many rows fit on the screen.
@@ -77,6 +89,7 @@ pub enum Msg {
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => return on_key(model, key),
+        Msg::Mouse(event) => return on_mouse(model, event),
         Msg::Pasted(text) => on_pasted(model, &text),
         Msg::Resized(height) => {
             model.height = height;
@@ -207,6 +220,36 @@ fn on_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Some(action) => act(model, action),
         None => Vec::new(),
     }
+}
+
+/// The wheel moves the cursor, a click puts it there, and a click where it is opens. What is done
+/// to mail is done by keys.
+fn on_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    if model.dialog.is_some() || model.typing != Typing::Nothing {
+        return Vec::new();
+    }
+    match event.kind {
+        MouseEventKind::ScrollDown => step(model, WHEEL_ROWS),
+        MouseEventKind::ScrollUp => step(model, -WHEEL_ROWS),
+        MouseEventKind::Down(MouseButton::Left) => match row_at(model, event.row) {
+            Some(row) if row == model.cursor => act(model, Action::Open),
+            Some(row) => {
+                model.cursor = row;
+                Vec::new()
+            }
+            None => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// The row of a view that is drawn at this line of the screen.
+fn row_at(model: &Model, line: u16) -> Option<usize> {
+    let Screen::View { .. } = model.screen() else { return None };
+    let fit = usize::from(model.rows_wanted());
+    let first = (model.cursor + 1).saturating_sub(fit);
+    let row = first + usize::from(line.checked_sub(FIRST_ROW)?);
+    (row < model.rows().min(first + fit)).then_some(row)
 }
 
 fn on_dialog_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {

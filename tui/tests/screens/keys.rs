@@ -1,6 +1,10 @@
 //! What follows from keys and from what the daemon says.
 
 use crossterm::event::KeyCode;
+use crossterm::event::KeyModifiers;
+use crossterm::event::MouseButton;
+use crossterm::event::MouseEvent;
+use crossterm::event::MouseEventKind;
 use maily_api::directive::Verb;
 use maily_api::view::ViewQuery;
 use maily_tui::effect::Effect;
@@ -161,4 +165,31 @@ fn what_is_said_is_followed_until_the_cursor_is_moved() {
     assert!(frame(&model, 120, 24).contains("maily sessions --follow s-7"));
     update(&mut model, key(KeyCode::Esc));
     assert_eq!(model.screen().crumb(), "events");
+}
+
+#[test]
+fn the_mouse_moves_the_cursor_and_opens_and_does_nothing_to_mail() {
+    let mut model = console(Look::default(), 24);
+    typed(&mut model, "2");
+    update(&mut model, Msg::Window(Box::new(world::queues())));
+    let mouse =
+        |kind, row| Msg::Mouse(MouseEvent { kind, column: 5, row, modifiers: KeyModifiers::NONE });
+    let click = |row| mouse(MouseEventKind::Down(MouseButton::Left), row);
+    let second = frame(&model, 80, 24).lines().nth(4).unwrap().to_owned();
+    assert_eq!(update(&mut model, click(4)), []);
+    assert_eq!(model.cursor, 1);
+    let selector = model.selected().unwrap();
+    assert!(second.contains(selector.trim_start_matches("domain=")), "{selector}: {second}");
+    update(&mut model, click(23));
+    update(&mut model, click(0));
+    assert_eq!(model.cursor, 1, "there is no row");
+    update(&mut model, mouse(MouseEventKind::ScrollUp, 9));
+    assert_eq!(model.cursor, 0);
+    let selector = model.selected().unwrap();
+    assert_eq!(update(&mut model, click(3)), [Effect::Follow(Screen::Why { selector })]);
+    update(&mut model, key(KeyCode::Esc));
+    update(&mut model, Msg::Window(Box::new(world::queues())));
+    typed(&mut model, "b");
+    update(&mut model, click(3));
+    assert!(model.dialog.is_some(), "a dialog is answered by keys");
 }

@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Colours: dark, light or mono.
     #[arg(long, value_name = "THEME", value_parser = theme)]
     theme: Option<Theme>,
+    /// Leave the mouse to the terminal.
+    #[arg(long)]
+    no_mouse: bool,
     /// Ask an API listener at this address instead of the admin socket.
     #[arg(long, value_name = "HOST:PORT", requires = "token_file")]
     connect: Option<String>,
@@ -90,6 +93,7 @@ pub async fn run(arguments: Arguments, clock: Arc<dyn Clock>) -> Result<Exit, Fa
         look: look(arguments.ascii, arguments.theme),
         writable: arguments.rw,
         inline: None,
+        mouse: !arguments.no_mouse,
         record: arguments.record,
     };
     draw(options, clock).await
@@ -105,6 +109,7 @@ pub async fn top(arguments: top::Arguments, clock: Arc<dyn Clock>) -> Result<Exi
         look: look(false, None),
         writable: false,
         inline: arguments.inline,
+        mouse: false,
         record: None,
     };
     draw(options, clock).await
