@@ -4,7 +4,6 @@ use maily_api::directive::Verb;
 use maily_api::view::ViewQuery;
 
 use crate::dialog::Dialog;
-use crate::dialog::word;
 use crate::effect::Effect;
 use crate::keys::Action;
 use crate::keys::NUMBERED;
@@ -45,7 +44,7 @@ fn ask_of_cursor(model: &mut Model, verb: Verb) -> Vec<Effect> {
     match model.selected() {
         Some(selector) => ask(model, verb, &selector),
         None => {
-            model.notice = Some((false, format!("{}: nothing is chosen here", word(verb))));
+            model.notice = Some((false, format!("{}: nothing is chosen here", verb.word())));
             Vec::new()
         }
     }

@@ -112,17 +112,3 @@ impl Dialog {
         }
     }
 }
-
-/// The word of a verb.
-pub const fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Suspend => "suspend",
-        Verb::Resume => "resume",
-        Verb::Hold => "hold",
-        Verb::Release => "release",
-        Verb::Retry => "retry",
-        Verb::Bounce => "bounce",
-        Verb::Drop => "drop",
-        Verb::Move => "move",
-    }
-}

@@ -12,7 +12,6 @@ use ratatui::widgets::Paragraph;
 
 use crate::dialog::Dialog;
 use crate::dialog::Focus;
-use crate::dialog::word;
 use crate::keys::KEYS;
 use crate::model::Model;
 use crate::model::Screen;
@@ -140,7 +139,7 @@ fn ask(model: &Model, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {
         width: wide,
         height: high,
     };
-    let verb = word(dialog.request.verb);
+    let verb = dialog.request.verb.word();
     let title = match &dialog.would {
         Some(would) => format!(" {verb} {} messages? ", grouped(would.matched)),
         None => format!(" {verb}? "),
@@ -194,7 +193,7 @@ fn asked(model: &Model, dialog: &Dialog) -> Vec<Line<'static>> {
         let style = if dialog.focus == focus { look.cursor() } else { Style::new() };
         Span::styled(format!("[ {text} ]"), style)
     };
-    let verb = word(dialog.request.verb);
+    let verb = dialog.request.verb.word();
     lines.push(Line::from(vec![
         button("Cancel", Focus::Cancel),
         Span::raw("  "),

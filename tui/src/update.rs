@@ -28,7 +28,6 @@ use crate::acting::undo;
 use crate::command;
 use crate::command::Command;
 use crate::dialog::Focus;
-use crate::dialog::word;
 use crate::effect::Effect;
 use crate::keys;
 use crate::keys::Action;
@@ -173,7 +172,7 @@ fn on_directive(model: &mut Model, directive: Box<Directive>) {
         _ => ", u undoes it",
     };
     let state = format!("{:?}", directive.state).to_lowercase();
-    let (id, matched, verb) = (&directive.id, directive.matched, word(directive.verb));
+    let (id, matched, verb) = (&directive.id, directive.matched, directive.verb.word());
     model.notice = Some((true, format!("{id}: {verb} {state}, {matched} messages{undo}")));
     model.known.given = Some(directive);
     model.dialog = None;

@@ -39,6 +39,22 @@ pub enum Verb {
     Move,
 }
 
+impl Verb {
+    /// Its word, as commands have it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Retry => "retry",
+            Self::Bounce => "bounce",
+            Self::Drop => "drop",
+            Self::Move => "move",
+        }
+    }
+}
+
 /// A directive to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -33,20 +33,6 @@ const fn state(state: Stage) -> DirectiveState {
     }
 }
 
-/// The word of a verb, as commands have it.
-pub(crate) const fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Suspend => "suspend",
-        Verb::Resume => "resume",
-        Verb::Hold => "hold",
-        Verb::Release => "release",
-        Verb::Retry => "retry",
-        Verb::Bounce => "bounce",
-        Verb::Drop => "drop",
-        Verb::Move => "move",
-    }
-}
-
 pub(crate) fn shown(directive: Directive, samples: Vec<Sample>) -> directive::Directive {
     let part = |(name, count): &(Box<str>, u64)| Part { name: name.to_string(), count: *count };
     directive::Directive {
@@ -116,7 +102,8 @@ fn effect(directive: &Directive) -> Vec<String> {
 /// The same by the command line.
 fn command(directive: &Directive) -> String {
     let argument = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let mut command = format!("maily {} {}", word(directive.verb), argument(&directive.selector));
+    let mut command =
+        format!("maily {} {}", verb(directive.verb).word(), argument(&directive.selector));
     if !directive.reason.is_empty() {
         command.push_str(&format!(" --reason {}", argument(&directive.reason)));
     }
